@@ -1,0 +1,1 @@
+"""Making and choosing training data: label recovery, statistics, selection."""

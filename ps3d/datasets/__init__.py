@@ -1,0 +1,1 @@
+"""Data sets on disk, read into frames and written back."""

@@ -1,0 +1,1 @@
+"""The wiring: configuration, training, prediction, evaluation."""

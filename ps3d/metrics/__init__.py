@@ -1,0 +1,1 @@
+"""Metrics as counts that add: frames, sequences and ranks pool by +."""

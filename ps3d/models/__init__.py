@@ -1,0 +1,1 @@
+"""Networks: the parts of LiDAR and image models."""

@@ -1,0 +1,1 @@
+"""Mathematics without opinions: it knows arrays, not data sets, networks or benchmarks."""

@@ -1,0 +1,1 @@
+"""Procedural streets, ray-cast into drives in the KITTI-360 layout."""

@@ -1,0 +1,43 @@
+"""The class and the instance of each element, where an element is a point or a pixel."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int32, UInt8
+
+VOID = 255
+"""Class of an element that is unlabeled or outside the taxonomy."""
+
+NO_INSTANCE = 0
+"""Instance of an element that belongs to no object: stuff, void, and things nobody separated."""
+
+
+@dataclass(frozen=True)
+class Panoptic:
+    """One labeling of a scan's points or an image's pixels.
+
+    A segment is a (class, instance) pair: the same number in two classes means two objects.
+    Readers, fusion and tracking of ps3d give every object a number of its own all the same.
+
+    Attributes:
+        semantic: class id (= place in the taxonomy = logit channel), or VOID.
+        instance: number of the object, unique through the sequence where objects are tracked; 0 = no instance.
+    """
+
+    semantic: UInt8[np.ndarray, "*elements"]
+    instance: Int32[np.ndarray, "*elements"]
+
+    def __len__(self) -> int:
+        return len(self.semantic)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.semantic.shape
+
+    def select(self, keep: np.ndarray) -> "Panoptic":
+        """The elements that `keep` (boolean mask or indices) names, in that order."""
+        return Panoptic(self.semantic[keep], self.instance[keep])
+
+    def flatten(self) -> "Panoptic":
+        """The same labels in one dimension."""
+        return Panoptic(self.semantic.reshape(-1), self.instance.reshape(-1))

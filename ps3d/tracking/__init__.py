@@ -1,0 +1,1 @@
+"""The same instance keeps its number through a sequence."""

@@ -1,0 +1,1 @@
+"""Pictures, videos and windows of labeled points and images."""

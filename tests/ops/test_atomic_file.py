@@ -1,0 +1,16 @@
+"""A file appears whole or not at all."""
+
+import pytest
+
+from ps3d.ops.atomic_file import atomic_write
+
+
+def test_a_failure_leaves_the_old_file_and_no_rest(tmp_path):
+    path = tmp_path / "deep" / "a.txt"
+    with atomic_write(path) as name:
+        name.write_text("old")
+    with pytest.raises(RuntimeError), atomic_write(path) as name:
+        name.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert [p.name for p in path.parent.iterdir()] == ["a.txt"]
