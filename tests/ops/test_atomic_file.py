@@ -9,8 +9,13 @@ def test_a_failure_leaves_the_old_file_and_no_rest(tmp_path):
     path = tmp_path / "deep" / "a.txt"
     with atomic_write(path) as name:
         name.write_text("old")
-    with pytest.raises(RuntimeError), atomic_write(path) as name:
-        name.write_text("half")
-        raise RuntimeError
+
+    def fail_half_way():
+        with atomic_write(path) as name:
+            name.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
     assert path.read_text() == "old"
     assert [p.name for p in path.parent.iterdir()] == ["a.txt"]
