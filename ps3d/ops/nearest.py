@@ -1,8 +1,8 @@
 """Nearest neighbor within a radius: a sorted grid that answers a whole scan at once, exactly.
 
-A k-d tree spends its time descending; labels of a window are wanted only within a few decimeters, so a grid whose cells are
-looked up in a hash table finds them in a handful of cells. Cells are visited ring by ring and a ring is skipped as soon as
-nothing in it can be nearer than what was found: the answer equals a k-d tree's.
+A k-d tree spends its time descending. Labels of a window are wanted only within a few decimeters, so a grid whose cells
+are looked up in a hash table finds them in a handful of cells. Cells are visited ring by ring, and a ring is skipped as
+soon as nothing in it can be nearer than what was found: the answer equals a k-d tree's.
 """
 
 from dataclasses import dataclass
@@ -87,7 +87,7 @@ def nearest(
         radius: meters; farther neighbors do not count.
 
     Returns:
-        Place in the indexed array (`MISSING` where there is none within the radius), and distance in meters (inf there).
+        Place in the indexed array (`MISSING` where there is none within the radius), and distance in meters (else inf).
     """
     local = (points - index.origin).astype(np.float32)
     place, distance = _search(
