@@ -12,7 +12,7 @@ from ps3d.ops.nearest import MISSING, index_points, nearest
 def test_it_equals_a_kd_tree(cell, radius):
     rng = np.random.default_rng(0)
     points = rng.uniform(-4, 4, (6000, 3)) * [1, 1, 0.2] + [2000.0, -3000.0, 110.0]
-    queries = points[rng.integers(0, 6000, 1500)] + rng.normal(0, 0.15, (1500, 3))
+    queries = points[rng.integers(0, 6000, 1500)] + rng.normal(0, radius / 2, (1500, 3))
     place, distance = nearest(index_points(points, cell), queries, radius)
     expected, _ = cKDTree(points).query(queries, distance_upper_bound=radius)
     # Relative to the mean of the points float32 resolves less than a micrometer here.
