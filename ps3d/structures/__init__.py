@@ -1,18 +1,20 @@
 """The language of ps3d: small frozen dataclasses that every other package speaks."""
 
-from ps3d.structures.calibration import Calibration, Camera
+from ps3d.structures.calibration import Calibration, Camera, FisheyeCamera
 from ps3d.structures.panoptic import NO_INSTANCE, VOID, Panoptic
 from ps3d.structures.prediction import MaskPrediction, OffsetPrediction
-from ps3d.structures.scan import Image, Scan
+from ps3d.structures.scan import SWEEP_SECONDS, Image, Scan
 from ps3d.structures.sequence import Frame, Sequence
 from ps3d.structures.taxonomy import Category, Taxonomy
 
 __all__ = [
     "NO_INSTANCE",
+    "SWEEP_SECONDS",
     "VOID",
     "Calibration",
     "Camera",
     "Category",
+    "FisheyeCamera",
     "Frame",
     "Image",
     "MaskPrediction",

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+SWEEP_SECONDS = 0.1
+"""Duration of one sweep: a spinning LiDAR at 10 Hz. `Scan.time` / `SWEEP_SECONDS` is the share of the sweep."""
+
 
 @dataclass(frozen=True)
 class Scan:
