@@ -1,1 +1,25 @@
-"""Metrics as counts that add: frames, sequences and ranks pool by +."""
+"""Scores of panoptic segmentation and tracking: counts on overlap tables that add, with results per class."""
+
+from ps3d.metrics.panoptic_quality import PanopticCounts, count_panoptic, count_panoptic_overlap
+from ps3d.metrics.result import Counts, Result, total
+from ps3d.metrics.rules import OFFICIAL, STRICT, Rules, find_rules
+from ps3d.metrics.segments import SegmentOverlap, Segments, panoptic_overlap
+from ps3d.metrics.semantic_iou import SemanticCounts, count_semantic
+
+__all__ = [
+    "OFFICIAL",
+    "STRICT",
+    "Counts",
+    "PanopticCounts",
+    "Result",
+    "Rules",
+    "SegmentOverlap",
+    "Segments",
+    "SemanticCounts",
+    "count_panoptic",
+    "count_panoptic_overlap",
+    "count_semantic",
+    "find_rules",
+    "panoptic_overlap",
+    "total",
+]
