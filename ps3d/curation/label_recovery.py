@@ -57,11 +57,13 @@ class LabeledCloud:
         index: the points.
         global_id: id * 1000 + number of the object (0 = none) of each point.
         confidence: 0..1.
+        is_thinned: about one point per cell of the index is left; the first cell that holds a point answers.
     """
 
     index: NearestIndex
     global_id: Int32[np.ndarray, "points"]
     confidence: Float32[np.ndarray, "points"]
+    is_thinned: bool = False
 
     def __len__(self) -> int:
         return len(self.global_id)
@@ -132,7 +134,8 @@ def label_cloud(points: np.ndarray, thinning: float = 0.0) -> LabeledCloud:
     confidence = points["confidence"].astype(np.float32) if "confidence" in named else np.ones(len(points), np.float32)
     if thinning > 0:
         keep = _one_per_cell(xyz, thinning)
-        xyz, global_id, confidence = xyz[keep], global_id[keep], confidence[keep]
+        index = index_points(xyz[keep], cell=thinning)
+        return LabeledCloud(index, global_id[keep], confidence[keep], is_thinned=True)
     return LabeledCloud(index_points(xyz), global_id, confidence)
 
 
@@ -224,7 +227,7 @@ def _search_all(clouds: list[LabeledCloud], world: np.ndarray, radius: float) ->
     global_id = np.zeros(len(world), np.int32)
     confidence = np.zeros(len(world), np.float32)
     for cloud in clouds:
-        place, far = nearest(cloud.index, world, radius)
+        place, far = nearest(cloud.index, world, radius, approximate=cloud.is_thinned)
         better = np.flatnonzero((place != MISSING) & (far < distance))
         distance[better] = far[better]
         global_id[better] = cloud.global_id[place[better]]

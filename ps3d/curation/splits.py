@@ -1,4 +1,4 @@
-"""Training and validation scans of KITTI-360: the official windows turned into lists of frames, with or without leakage."""
+"""Training and validation scans of KITTI-360: official windows as lists of frames, with or without leakage."""
 
 import json
 from collections.abc import Mapping

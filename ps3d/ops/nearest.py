@@ -1,14 +1,15 @@
 """Nearest neighbor within a radius: a sorted grid that answers a whole scan at once, exactly.
 
-A k-d tree spends its time descending. Labels of a window are wanted only within a few decimeters, so a grid whose cells
-are looked up in a hash table finds them in a handful of cells. Cells are visited ring by ring, and a ring is skipped as
-soon as nothing in it can be nearer than what was found: the answer equals a k-d tree's.
+A k-d tree spends its time descending. Labels of a window are wanted only within a few decimeters, so a grid finds them
+in a handful of cells. The grid has two levels: a hash table leads to blocks of 8 x 8 x 8 cells, and a block is a plain
+array, because a scan asks for neighbors of neighbors and memory that was just read is free. Cells are visited ring by
+ring, and a ring is skipped as soon as nothing in it can be nearer than what was found: the answer equals a k-d tree's.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float32, Int64
+from jaxtyping import Float, Float32, Int32, Int64
 
 from ps3d.ops.compiled import compiled
 
@@ -20,17 +21,17 @@ _EMPTY = np.int64(-1)
 
 @dataclass(frozen=True)
 class NearestIndex:
-    """Points sorted by grid cell, with a hash table from cells to their points.
+    """Points sorted by block and cell, with a hash table from blocks to their cells.
 
     Build it with `index_points`; ask it with `nearest`.
 
     Attributes:
         origin: subtracted before anything is rounded to float32, so that world coordinates keep their millimeters.
         cell: edge of a cell in meters.
-        xyz: the points relative to `origin`, in the order of the cells.
+        xyz: the points relative to `origin`, in the order of blocks and cells.
         order: place of each of them in the array that was indexed.
-        table: open-addressing hash table: packed cell (-1 = free) and its place in `starts`, side by side in memory.
-        starts: first point of each occupied cell, and the number of points at the end.
+        table: open-addressing hash table: packed block (-1 = free) and its number, side by side in memory.
+        starts: first point of each cell of each block, and the number of points at the end.
         low, high: bounding box relative to `origin`.
     """
 
@@ -39,7 +40,7 @@ class NearestIndex:
     xyz: Float32[np.ndarray, "points 3"]
     order: Int64[np.ndarray, "points"]
     table: Int64[np.ndarray, "slots 2"]
-    starts: Int64[np.ndarray, "cells_plus_one"]
+    starts: Int32[np.ndarray, "cells_plus_one"]
     low: Float32[np.ndarray, "3"]
     high: Float32[np.ndarray, "3"]
 
@@ -55,7 +56,7 @@ def index_points(points: Float[np.ndarray, "points 3"], cell: float = 0.2) -> Ne
         cell: edge of a cell in meters; a few times the spacing of the points is fast.
 
     Raises:
-        ValueError: a point is not finite, or the extent needs more than 2**20 cells along an axis.
+        ValueError: a point is not finite, or farther than 2**20 cells from the mean along an axis.
     """
     if not np.isfinite(points).all():
         raise ValueError(f"{int((~np.isfinite(points)).any(1).sum())} points to index are not finite; drop them first")
@@ -68,23 +69,25 @@ def index_points(points: Float[np.ndarray, "points 3"], cell: float = 0.2) -> Ne
     keys = _pack(local, np.float32(cell))
     order = np.argsort(keys)
     keys = keys[order]
+    block_of_point = keys >> _CELL_BITS
     is_first = np.ones(len(keys), bool)
-    is_first[1:] = keys[1:] != keys[:-1]
-    first = np.flatnonzero(is_first).astype(np.int64)
-    slots = 1 << max(4, int(2 * len(first)).bit_length())
-    table = _fill_table(keys[first], slots)
-    starts = np.append(first, len(keys)).astype(np.int64)
+    is_first[1:] = block_of_point[1:] != block_of_point[:-1]
+    blocks = block_of_point[is_first]
+    table = _fill_table(blocks, 1 << max(4, int(2 * len(blocks)).bit_length()))
+    starts = _start_cells(keys, len(blocks))
     return NearestIndex(origin, cell, local[order], order, table, starts, low, high)
 
 
 def nearest(
-    index: NearestIndex, points: Float[np.ndarray, "queries 3"], radius: float
+    index: NearestIndex, points: Float[np.ndarray, "queries 3"], radius: float, approximate: bool = False
 ) -> tuple[Int64[np.ndarray, "queries"], Float32[np.ndarray, "queries"]]:
     """The nearest indexed point of each query point.
 
     Args:
         points: positions in the frame of the indexed points; a query that is not finite finds nothing.
         radius: meters; farther neighbors do not count.
+        approximate: stop at the first ring of cells that holds anything: several times faster where a cell holds about
+            one point, and then at most two cells farther than the nearest.
 
     Returns:
         Place in the indexed array (`MISSING` where there is none within the radius), and distance in meters (else inf).
@@ -99,33 +102,60 @@ def nearest(
         index.high,
         np.float32(index.cell),
         np.float32(radius),
+        approximate,
     )
     is_found = place >= 0
     place[is_found] = index.order[place[is_found]]
     return place, distance
 
 
+_CELL_BITS = 9
+_CELLS = 1 << _CELL_BITS
+
+
 @compiled(inline="always")
-def _pack_cell(x, y, z):
+def _pack_block(x, y, z):
+    """One number for the block of a cell."""
     offset = np.int64(1 << 20)
-    return ((x + offset) << np.int64(42)) | ((y + offset) << np.int64(21)) | (z + offset)
+    return (((x + offset) >> 3) << np.int64(36)) | (((y + offset) >> 3) << np.int64(18)) | ((z + offset) >> 3)
+
+
+@compiled(inline="always")
+def _cell_in_block(x, y, z):
+    return ((x & 7) << 6) | ((y & 7) << 3) | (z & 7)
 
 
 @compiled
 def _pack(xyz, cell):
     keys = np.empty(len(xyz), np.int64)
     for i in range(len(xyz)):
-        keys[i] = _pack_cell(
+        x, y, z = (
             np.int64(np.floor(xyz[i, 0] / cell)),
             np.int64(np.floor(xyz[i, 1] / cell)),
             np.int64(np.floor(xyz[i, 2] / cell)),
         )
+        keys[i] = (_pack_block(x, y, z) << _CELL_BITS) | _cell_in_block(x, y, z)
     return keys
+
+
+@compiled
+def _start_cells(keys, blocks):
+    starts = np.zeros(blocks * _CELLS + 1, np.int32)
+    block = -1
+    last = np.int64(-1)
+    for i in range(len(keys)):
+        if keys[i] >> _CELL_BITS != last:
+            last = keys[i] >> _CELL_BITS
+            block += 1
+        starts[block * _CELLS + (keys[i] & (_CELLS - 1)) + 1] += 1
+    for i in range(1, len(starts)):
+        starts[i] += starts[i - 1]
+    return starts
 
 
 @compiled(inline="always")
 def _slot(key, mask):
-    # Two rounds of multiply and fold: neighboring cells differ in few bits, and a weak mix makes them queue up.
+    # Two rounds of multiply and fold: neighboring blocks differ in few bits, and a weak mix makes them queue up.
     mixed = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
     return (mixed ^ (mixed >> np.uint64(32))) & np.uint64(mask)
@@ -165,12 +195,13 @@ def _gap(query, cell_index, cell):
 
 
 @compiled(fastmath={"contract"})
-def _search(queries, xyz, table, starts, low, high, cell, radius):
+def _search(queries, xyz, table, starts, low, high, cell, radius, approximate):
     count = len(queries)
     place = np.full(count, np.int64(-1))
     distance = np.full(count, np.float32(np.inf))
     mask = len(table) - 1
     rings = np.int64(np.ceil(radius / cell))
+    last_key, last_block = _EMPTY, np.int64(-1)
     for i in range(count):
         qx, qy, qz = queries[i, 0], queries[i, 1], queries[i, 2]
         # Written so that NaN falls out as well.
@@ -189,6 +220,8 @@ def _search(queries, xyz, table, starts, low, high, cell, radius):
         for ring in range(rings + 1):
             # Nothing in this ring or beyond is nearer than the nearest wall of the block already searched.
             if ring > 0:
+                if approximate and best_place >= 0:
+                    break
                 wall = min(
                     min(qx - (cx - ring + 1) * cell, (cx + ring) * cell - qx),
                     min(
@@ -214,9 +247,12 @@ def _search(queries, xyz, table, starts, low, high, cell, radius):
                         gz = _gap(qz, cz + dz, cell)
                         if gxy2 + gz * gz > best:
                             continue
-                        found = _find(_pack_cell(cx + dx, cy + dy, cz + dz), table, mask)
-                        if found < 0:
+                        key = _pack_block(cx + dx, cy + dy, cz + dz)
+                        if key != last_key:
+                            last_key, last_block = key, _find(key, table, mask)
+                        if last_block < 0:
                             continue
+                        found = last_block * _CELLS + _cell_in_block(cx + dx, cy + dy, cz + dz)
                         for j in range(starts[found], starts[found + 1]):
                             ex, ey, ez = xyz[j, 0] - qx, xyz[j, 1] - qy, xyz[j, 2] - qz
                             square = ex * ex + ey * ey + ez * ez

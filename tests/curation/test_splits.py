@@ -46,5 +46,5 @@ def test_a_list_file_is_read_and_a_bad_line_is_named(tmp_path):
     path.write_text("data_3d_semantics/train/2013_05_28_drive_0007_sync/static/0000000542_0000000629.ply\n")
     assert read_windows(path) == {7: [(542, 629)]}
     path.write_text("nonsense.ply\n")
-    with pytest.raises(ValueError, match="line 1.*nonsense"):
+    with pytest.raises(ValueError, match=r"line 1.*nonsense"):
         read_windows(path)
