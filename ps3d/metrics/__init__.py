@@ -5,6 +5,7 @@ from ps3d.metrics.result import Counts, Result, total
 from ps3d.metrics.rules import OFFICIAL, STRICT, Rules, find_rules
 from ps3d.metrics.segments import SegmentOverlap, Segments, panoptic_overlap
 from ps3d.metrics.semantic_iou import SemanticCounts, count_semantic
+from ps3d.metrics.tracking_quality import TubeCounts, count_tubes, count_tubes_overlap
 
 __all__ = [
     "OFFICIAL",
@@ -16,9 +17,12 @@ __all__ = [
     "SegmentOverlap",
     "Segments",
     "SemanticCounts",
+    "TubeCounts",
     "count_panoptic",
     "count_panoptic_overlap",
     "count_semantic",
+    "count_tubes",
+    "count_tubes_overlap",
     "find_rules",
     "panoptic_overlap",
     "total",

@@ -28,11 +28,13 @@ class Rules:
         tube_small: those small appearances are dropped from the "truth" alone, from the sizes of both sides ("sizes":
             each side by its own size), or element by element from both sides ("elements").
         tube_class: the class is part of a predicted tube's identity, so a change of class starts another tube.
+        tube_labels: tubes are told apart by the full label, also where its instance is 0, not by class and instance.
         tube_things: only predicted things make tubes; False: every label with an instance does.
         tube_zero: predicted thing elements without an instance are a tube too.
         tube_void: predictions on void count in the size of their tube.
         tube_crowds: true things without an instance are crowds whose elements leave both sides.
         tube_stuff: true stuff with instances adds to the association score without being counted as tubes.
+        tube_absent: as `absent`, in the semantic mean beside the association score.
         void_class: predicted void on labeled elements adds a class of IoU 0 to the semantic mean.
     """
 
@@ -46,18 +48,37 @@ class Rules:
     tube_minimum: int = 0
     tube_small: Literal["truth", "sizes", "elements"] = "elements"
     tube_class: bool = False
+    tube_labels: bool = False
     tube_things: bool = False
     tube_zero: bool = False
     tube_void: bool = False
     tube_crowds: bool = False
     tube_stuff: bool = False
+    tube_absent: Literal["zero", "skipped"] = "skipped"
     void_class: bool = False
 
 
 _SEMANTIC_KITTI = Rules(
-    "semantic_kitti official", minimum=50, absent="zero", tube_minimum=50, tube_small="truth", tube_stuff=True
+    "semantic_kitti official",
+    minimum=50,
+    absent="zero",
+    # The 4D metric is that of the 4D-PLS script.
+    tube_minimum=50,
+    tube_small="truth",
+    tube_stuff=True,
+    void_class=True,
 )
-_NUSCENES = Rules("nuscenes official", minimum=15, absent="zero", tube_minimum=15, tube_small="sizes", tube_things=True)
+_NUSCENES = Rules(
+    "nuscenes official",
+    minimum=15,
+    absent="zero",
+    tube_minimum=15,
+    tube_small="sizes",
+    tube_things=True,
+    tube_class=True,
+    tube_labels=True,
+    tube_absent="zero",
+)
 _COCO = Rules("coco official", void="excused", crowds="last", uses_stated_area=True)
 _KITTI_STEP = Rules(
     "kitti_step official",
@@ -73,13 +94,13 @@ _KITTI_STEP = Rules(
 
 OFFICIAL: dict[str, Rules] = {
     "semantic_kitti": _SEMANTIC_KITTI,
-    # The LSTQ script of 4D-PLS, which SemanticKITTI's server runs; its means skip absent classes.
-    "4dpls": replace(_SEMANTIC_KITTI, name="4dpls official", absent="skipped", void_class=True),
+    "4dpls": replace(_SEMANTIC_KITTI, name="4dpls official"),
     "nuscenes": _NUSCENES,
     "coco": _COCO,
     "cityscapes": replace(_COCO, name="cityscapes official"),
     "vps": replace(_COCO, name="vps official"),
-    "kitti360": Rules("kitti360 official", minimum=50, absent="zero", tube_minimum=50, tube_small="truth"),
+    # KITTI-360 has no panoptic evaluation of scans; the field scores it like SemanticKITTI.
+    "kitti360": replace(_SEMANTIC_KITTI, name="kitti360 official"),
     "kitti_step": _KITTI_STEP,
     "deeplab2": replace(_KITTI_STEP, name="deeplab2 official"),
     "torchmetrics": Rules("torchmetrics official", void="mutual", merges_labels=True),
@@ -97,7 +118,10 @@ def _mended(rules: Rules) -> Rules:
         merges_labels=True,
         uses_stated_area=False,
         tube_small="elements",
+        tube_class=True,
+        tube_labels=False,
         tube_stuff=False,
+        tube_absent="skipped",
         tube_zero=False,
         tube_void=False,
         void_class=False,

@@ -9,7 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from ps3d.metrics import OFFICIAL, PanopticCounts, SegmentOverlap, count_panoptic_overlap, panoptic_overlap, total
+from ps3d.metrics import (
+    OFFICIAL,
+    PanopticCounts,
+    SegmentOverlap,
+    count_panoptic_overlap,
+    count_tubes,
+    count_tubes_overlap,
+    panoptic_overlap,
+    total,
+)
 from ps3d.metrics.segments import describe_raw, index_overlap
 from ps3d.ops.overlap import count_overlap
 from ps3d.structures import VOID, Category, Panoptic, Taxonomy
@@ -117,6 +126,58 @@ def score_pq_torchmetrics(folder: Path, case: dict[str, Any]) -> dict[str, Any]:
         "PQ_SQ_RQ": [result["pq"], result["sq"], result["rq"]],
         "modified_PQ": result["pq_porzi"],
     }
+
+
+def score_lstq_4dpls(folder: Path, case: dict[str, Any]) -> dict[str, Any]:
+    rules = replace(OFFICIAL["4dpls"], tube_minimum=case["params"]["min_inst_points"])
+    frames = raw_overlaps(folder)
+    result = total(count_tubes_overlap(overlap, SEMANTIC_KITTI, rules, name) for name, overlap in frames).result()
+    counts = total(count_panoptic_overlap(overlap, SEMANTIC_KITTI, rules) for _, overlap in raw_overlaps(folder))
+    valid = counts.confusion[:, :-1]
+    present = (valid.sum(0) + valid.sum(1)[:-1] > 0).sum() + (valid[-1].sum() > 0)
+    precision = valid.diagonal() / np.maximum(valid[:-1].sum(1), 1)
+    recall = valid.diagonal() / np.maximum(valid.sum(0), 1)
+    iou, things = result.per_class["iou"], SEMANTIC_KITTI.is_thing
+    return {
+        "LSTQ": result["lstq"],
+        "S_assoc": result["s_assoc"],
+        "S_cls": result["s_cls"],
+        "assoc_per_class": with_void_first(result.per_class["s_assoc"]),
+        "iou_per_class": with_void_first(iou),
+        "AQ_p": result["pair_precision"],
+        "AQ_r": result["pair_recall"],
+        "iou_p": precision.sum() / present,
+        "iou_r": recall.sum() / present,
+        "things_iou": iou[things].mean(),
+        "stuff_iou": iou[~things].mean(),
+    }
+
+
+def score_stq(folder: Path, case: dict[str, Any]) -> dict[str, Any]:
+    params = case["params"]
+    data = np.load(folder / "inputs.npz")
+    classes, void = params["num_classes"], params["ignore_label"]
+    taxonomy = plain_taxonomy(classes, set(params["things"]))
+    bits = params["label_bit_shift"]
+
+    def labels(packed: np.ndarray) -> Panoptic:
+        semantic = np.where(packed >> bits == void, VOID, packed >> bits)
+        return Panoptic(semantic.astype(np.uint8), (packed & ((1 << bits) - 1)).astype(np.int32))
+
+    frames = zip(data["sequence"], data["gt"], data["pred"], strict=True)
+    counts = total(
+        count_tubes(labels(truth), labels(prediction), taxonomy, OFFICIAL["deeplab2"], str(name))
+        for name, truth, prediction in frames
+    )
+    result, sequences = counts.result(), counts.sequence_results()
+    names = {"STQ": "lstq", "AQ": "s_assoc", "IoU": "s_cls"}
+    scores: dict[str, Any] = {shown: result[name] for shown, name in names.items()}
+    scores |= {f"{shown}_per_seq": [r[name] for r in sequences.values()] for shown, name in names.items()}
+    scores["ID_per_seq"] = [int(name) for name in sequences]
+    scores["Length_per_seq"] = [table.frames for table in counts.sequences.values()]
+    for version in ("numpy2_float32_version", "tensorflow_version"):
+        scores[version] = scores
+    return scores
 
 
 def read_case(folder: Path) -> dict[str, Any]:
