@@ -59,7 +59,9 @@ def scan_from_columns(points: Float32[np.ndarray, "points columns"], where: str,
         is_broken = ~np.isfinite(points).all(1)
         points[is_broken] = 0
         warnings.warn(f"{where}: {is_broken.sum()} points are not finite; moved to the origin", stacklevel=3)
-    xyz = np.ascontiguousarray(points[:, :3])
+    xyz = np.empty((len(points), 3), np.float32)
+    for axis in range(3):  # half the time of one strided copy
+        xyz[:, axis] = points[:, axis]
     time = -SWEEP_SECONDS * sweep_fraction_from_azimuth(xyz) if has_sweep else np.zeros(len(xyz), np.float32)
     return Scan(xyz, points[:, 3].copy(), time.astype(np.float32, copy=False))
 
