@@ -1,0 +1,151 @@
+"""From labels and measurements to colors of elements: class, instance, track, intensity, height."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from scipy.spatial import cKDTree
+
+from ps3d.structures import NO_INSTANCE, VOID, Panoptic, Taxonomy
+from ps3d.visualization.palettes import distance_between, instance_palette, scale_color
+
+STUFF_GRAY = (105, 105, 110)
+"""Color of everything without an instance where only objects are shown."""
+
+VOID_COLOR = (70, 70, 75)
+"""Color of elements without a class: visible on black and on white."""
+
+
+def class_colors(taxonomy: Taxonomy) -> UInt8[np.ndarray, "256 3"]:
+    """The data set's color of each class id, and a visible gray for VOID."""
+    colors = taxonomy.colors.copy()
+    colors[len(taxonomy) :] = VOID_COLOR
+    return colors
+
+
+def color_by_class(panoptic: Panoptic, taxonomy: Taxonomy) -> UInt8[np.ndarray, "*elements 3"]:
+    """The data set's own color of each element's class."""
+    return class_colors(taxonomy)[panoptic.semantic]
+
+
+def color_by_instance(
+    panoptic: Panoptic, taxonomy: Taxonomy, colors: "InstanceColors | None" = None
+) -> UInt8[np.ndarray, "*elements 3"]:
+    """Objects in colors of their own on stuff in pale colors of its class.
+
+    Args:
+        colors: hand in the same one for all frames of a sequence; without one the color follows from the number alone.
+    """
+    paint = colors or InstanceColors()
+    pale = (0.35 * class_colors(taxonomy) + 0.65 * np.array(STUFF_GRAY)).astype(np.uint8)
+    return paint.over(pale[panoptic.semantic], panoptic, taxonomy)
+
+
+def color_by_track(
+    panoptic: Panoptic, taxonomy: Taxonomy, colors: "InstanceColors | None" = None
+) -> UInt8[np.ndarray, "*elements 3"]:
+    """Objects in the color of their track's number on plain gray."""
+    gray = np.broadcast_to(np.array(STUFF_GRAY, np.uint8), (*panoptic.shape, 3)).copy()
+    return (colors or InstanceColors()).over(gray, panoptic, taxonomy)
+
+
+def color_by_intensity(intensity: Float[np.ndarray, "points"]) -> UInt8[np.ndarray, "points 3"]:
+    """Reflectance 0..1; the square root spreads the dark end, where most returns lie."""
+    return scale_color(np.sqrt(intensity.clip(0, 1)))
+
+
+def color_by_height(
+    xyz: Float[np.ndarray, "points 3"], low: float = -2.5, high: float = 4.0
+) -> UInt8[np.ndarray, "points 3"]:
+    """Height in the LiDAR frame, meters; the default spans the road to the eaves below and above a car's roof."""
+    return scale_color((xyz[:, 2] - low) / (high - low))
+
+
+class InstanceColors:
+    """One color for each (class, number), kept through a sequence and unlike those of the objects beside it.
+
+    An object takes the color of its number in the palette. Where positions are known (`meet`), an object seen for the
+    first time takes the palette's color that differs most from its nearest neighbors', and keeps it.
+    """
+
+    def __init__(self, is_safe: bool = False) -> None:
+        """
+        Args:
+            is_safe: colors that color-blind people tell apart as well.
+        """
+        self.palette = instance_palette(is_safe)
+        self._gap = distance_between(self.palette, self.palette, is_safe)
+        self._place: dict[tuple[int, int], int] = {}
+        self._used = np.zeros(len(self.palette))
+
+    def of(self, class_id: int, number: int) -> UInt8[np.ndarray, "3"]:
+        """Color of one object."""
+        return self.palette[self._place.get((class_id, number), number % len(self.palette))]
+
+    def meet(
+        self, panoptic: Panoptic, taxonomy: Taxonomy, positions: Float[np.ndarray, "*elements axes"], neighbors: int = 6
+    ) -> None:
+        """Give colors to the objects that are new in this frame.
+
+        Args:
+            positions: meters of points, or (row, column) of pixels.
+            neighbors: how many objects around must differ.
+        """
+        keys, centers = _centers(panoptic, taxonomy, positions.reshape(-1, positions.shape[-1]))
+        if not keys:
+            return
+        near = cKDTree(centers).query(centers, k=min(neighbors + 1, len(keys)))[1].reshape(len(keys), -1)
+        for i, key in enumerate(keys):
+            if key not in self._place:
+                around = [self._place[keys[j]] for j in near[i] if keys[j] in self._place]
+                self._place[key] = self._choose(key[1], around)
+
+    def over(
+        self, background: UInt8[np.ndarray, "*elements 3"], panoptic: Panoptic, taxonomy: Taxonomy
+    ) -> UInt8[np.ndarray, "*elements 3"]:
+        """Paint the objects over a background; things that nobody separated keep the background."""
+        is_object = objects(panoptic, taxonomy)
+        pairs, place = np.unique(
+            np.stack([panoptic.semantic[is_object], panoptic.instance[is_object]], -1), axis=0, return_inverse=True
+        )
+        painted = background.copy()
+        if len(pairs):
+            painted[is_object] = np.stack([self.of(int(c), int(n)) for c, n in pairs])[place.reshape(-1)]
+        return painted
+
+    def _choose(self, number: int, around: Iterable[int]) -> int:
+        around = list(around)
+        own = number % len(self.palette)
+        if not around:
+            choice = own
+        else:
+            gap = self._gap[:, around].min(1)
+            # Anything clearly different will do: then prefer what is rare, then the number's own color.
+            score = np.minimum(gap, 0.25) - 0.01 * self._used
+            score[own] += 0.005
+            choice = int(score.argmax())
+        self._used[choice] += 1
+        return choice
+
+
+def objects(panoptic: Panoptic, taxonomy: Taxonomy) -> np.ndarray:
+    """Boolean: the element belongs to a numbered object of a thing class."""
+    is_thing = np.zeros(256, bool)
+    is_thing[: len(taxonomy)] = taxonomy.is_thing
+    is_thing[VOID] = False
+    return is_thing[panoptic.semantic] & (panoptic.instance != NO_INSTANCE)
+
+
+def _centers(panoptic: Panoptic, taxonomy: Taxonomy, positions: np.ndarray) -> tuple[list[tuple[int, int]], np.ndarray]:
+    """(class, number) of each object and the mean position of its elements."""
+    flat = panoptic.flatten()
+    is_object = objects(flat, taxonomy)
+    pairs, place, count = np.unique(
+        np.stack([flat.semantic[is_object], flat.instance[is_object]], -1),
+        axis=0,
+        return_inverse=True,
+        return_counts=True,
+    )
+    place = place.reshape(-1)
+    sums = [np.bincount(place, weights=axis, minlength=len(pairs)) for axis in positions[is_object].T]
+    return [(int(c), int(n)) for c, n in pairs], np.stack(sums, -1) / np.maximum(count, 1)[:, None]

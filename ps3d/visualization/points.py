@@ -1,0 +1,233 @@
+"""Point clouds to pictures without Open3D, a display or a GPU: a depth-buffered splat renderer."""
+
+import numpy as np
+from jaxtyping import Float, Float32, Float64, UInt8
+
+from ps3d.ops.compiled import compiled
+from ps3d.structures import Camera
+from ps3d.visualization.colors import color_by_class, color_by_height, color_by_instance, color_by_intensity
+from ps3d.visualization.colors import color_by_track as color_by_track
+from ps3d.visualization.differences import color_by_error
+from ps3d.visualization.views import View, bird_view, follow_view, look_at
+
+__all__ = [
+    "View",
+    "bird_view",
+    "color_by_class",
+    "color_by_error",
+    "color_by_height",
+    "color_by_instance",
+    "color_by_intensity",
+    "color_by_track",
+    "draw_lines",
+    "draw_points",
+    "follow_view",
+    "look_at",
+    "render_points",
+]
+
+BACKGROUND = (18, 18, 22)
+"""Color behind the points."""
+
+_NEAR = 0.1
+
+
+def render_points(
+    xyz: Float[np.ndarray, "points 3"],
+    colors: UInt8[np.ndarray, "points 3"],
+    view: View,
+    size: tuple[int, int] = (720, 1280),
+    point_size: float | int = 2.0,
+    radius: float | int = 0.0,
+    background: tuple[int, int, int] = BACKGROUND,
+    is_shaded: bool = False,
+) -> UInt8[np.ndarray, "height width 3"]:
+    """Draw points as squares; the nearest wins.
+
+    Args:
+        xyz: meters, in the frame `view.camera_from_points` starts from; points that are not finite are left out.
+        size: (height, width) of the picture.
+        point_size: edge of a square in pixels.
+        radius: meters; points grow with nearness up to this half edge, so that surfaces close up (0 = never).
+        is_shaded: darken points behind edges of depth, which makes shapes readable without lighting
+            (eye-dome lighting: Boucheny, 2009).
+    """
+    image, depth = _render(xyz, colors, view, size, point_size, radius, background)
+    return _shade(image, depth) if is_shaded else image
+
+
+def draw_points(
+    image: UInt8[np.ndarray, "height width 3"],
+    xyz: Float[np.ndarray, "points 3"],
+    colors: UInt8[np.ndarray, "points 3"],
+    camera: Camera,
+    point_size: float | int = 3.0,
+) -> UInt8[np.ndarray, "height width 3"]:
+    """A camera's picture with motion-corrected points of the LiDAR frame drawn over it, the nearest on top."""
+    painted = image.copy()
+    depth = np.full(image.shape[:2], np.inf, np.float32)
+    scale = np.diag([image.shape[1] / camera.size[1], image.shape[0] / camera.size[0], 1.0])
+    _splat(painted, depth, xyz, colors, camera.camera_from_lidar, scale @ camera.intrinsics, True, point_size, 0.0)
+    return painted
+
+
+def draw_lines(
+    image: UInt8[np.ndarray, "height width 3"],
+    segments: Float[np.ndarray, "segments 2 3"],
+    colors: UInt8[np.ndarray, "segments 3"],
+    view: View | Camera,
+    width: int = 1,
+) -> UInt8[np.ndarray, "height width 3"]:
+    """Line segments in 3D (boxes, trajectories) over a picture; the part behind the camera is cut off.
+
+    Args:
+        segments: both ends in meters, in the frame that the view or camera starts from.
+    """
+    from PIL import Image, ImageDraw
+
+    if isinstance(view, Camera):
+        pose, intrinsics, is_perspective = view.camera_from_lidar, view.intrinsics, True
+    else:
+        pose, intrinsics = view.camera_from_points, view.intrinsics(image.shape[:2])
+        is_perspective = view.height is None
+    canvas = Image.fromarray(image)
+    draw = ImageDraw.Draw(canvas)
+    for ends, color in zip(segments.astype(np.float64), colors, strict=True):
+        flat = _project_segment(ends @ pose[:3, :3].T + pose[:3, 3], intrinsics, is_perspective)
+        if flat is not None:
+            draw.line([tuple(end) for end in flat], fill=tuple(int(c) for c in color), width=width)
+    return np.asarray(canvas).copy()
+
+
+def box_segments(corners: Float[np.ndarray, "boxes 8 3"]) -> Float[np.ndarray, "segments 2 3"]:
+    """The twelve edges of boxes, whatever the order of their corners: each corner joins its three nearest by edges.
+
+    In a box a corner's three edges are the offsets that are shorter than the diagonals they span; they are found from
+    the first corner: the two ends of an edge differ in exactly one of the three edge coordinates.
+    """
+    edges = []
+    for box in corners:
+        offset = box - box[0]
+        basis = _edge_vectors(offset)
+        coordinates = np.rint(np.linalg.lstsq(basis.T, offset.T, rcond=None)[0].T).astype(int)
+        differ = np.abs(coordinates[:, None] - coordinates[None]).sum(-1)
+        edges += [(box[i], box[j]) for i in range(8) for j in range(i) if differ[i, j] == 1]
+    return np.array(edges, corners.dtype).reshape(-1, 2, 3)
+
+
+def _edge_vectors(offset: Float[np.ndarray, "8 3"]) -> Float[np.ndarray, "3 3"]:
+    """Three mutually perpendicular offsets from the first corner."""
+    order = np.argsort(np.linalg.norm(offset, axis=1))[1:]
+    chosen: list[np.ndarray] = []
+    for place in order:
+        length = np.linalg.norm(offset[place])
+        if length > 1e-9 and all(
+            abs(offset[place] @ edge) < 1e-3 * length * np.linalg.norm(edge) + 1e-9 for edge in chosen
+        ):
+            chosen.append(offset[place])
+    if len(chosen) != 3:
+        raise ValueError(f"these corners are not those of a box: {np.round(offset, 3).tolist()}")
+    return np.stack(chosen)
+
+
+def _project_segment(ends: np.ndarray, intrinsics: np.ndarray, is_perspective: bool) -> np.ndarray | None:
+    if is_perspective:
+        if (ends[:, 2] < _NEAR).all():
+            return None
+        if (ends[:, 2] < _NEAR).any():
+            back, front = (0, 1) if ends[0, 2] < _NEAR else (1, 0)
+            share = (_NEAR - ends[back, 2]) / (ends[front, 2] - ends[back, 2])
+            ends[back] = ends[back] + share * (ends[front] - ends[back])
+        ends = ends / ends[:, 2:]
+    flat = ends[:, :2] @ intrinsics[:2, :2].T + intrinsics[:2, 2]
+    return flat if (np.abs(flat) < 1e5).all() else None
+
+
+def _render(
+    xyz: Float[np.ndarray, "points 3"],
+    colors: UInt8[np.ndarray, "points 3"],
+    view: View,
+    size: tuple[int, int],
+    point_size: float | int,
+    radius: float | int,
+    background: tuple[int, int, int],
+) -> tuple[UInt8[np.ndarray, "height width 3"], Float32[np.ndarray, "height width"]]:
+    image = np.empty((*size, 3), np.uint8)
+    image[:] = background
+    depth = np.full(size, np.inf, np.float32)
+    is_perspective = view.height is None
+    _splat(
+        image, depth, xyz, colors, view.camera_from_points, view.intrinsics(size), is_perspective, point_size, radius
+    )
+    return image, depth
+
+
+def _splat(
+    image: UInt8[np.ndarray, "height width 3"],
+    depth: Float32[np.ndarray, "height width"],
+    xyz: Float[np.ndarray, "points 3"],
+    colors: UInt8[np.ndarray, "points 3"],
+    camera_from_points: Float64[np.ndarray, "4 4"],
+    intrinsics: Float64[np.ndarray, "3 3"],
+    is_perspective: bool,
+    point_size: float | int,
+    radius: float | int,
+) -> None:
+    # Rounded to float32 only after the transform: world coordinates reach thousands of meters.
+    local = (xyz.astype(np.float64, copy=False) @ camera_from_points[:3, :3].T + camera_from_points[:3, 3]).astype(
+        np.float32
+    )
+    _splat_kernel(image, depth, local, np.ascontiguousarray(colors), intrinsics, is_perspective, point_size, radius)
+
+
+@compiled
+def _splat_kernel(image, depth, local, colors, intrinsics, is_perspective, point_size, radius):
+    rows, columns = depth.shape
+    fx, fy, cx, cy = intrinsics[0, 0], intrinsics[1, 1], intrinsics[0, 2], intrinsics[1, 2]
+    for i in range(len(local)):
+        x, y, z = local[i, 0], local[i, 1], local[i, 2]
+        # Written so that NaN falls out as well.
+        if not (z > _NEAR and np.isfinite(x) and np.isfinite(y) and np.isfinite(z)):
+            continue
+        scale = 1.0 / z if is_perspective else 1.0
+        column, row = fx * x * scale + cx, fy * y * scale + cy
+        edge = max(point_size, 2.0 * radius * fy * scale)
+        half = 0.5 * min(edge, 64.0)
+        if not (column + half > 0 and row + half > 0 and column - half < columns and row - half < rows):
+            continue
+        # The pixels whose centers lie in the square.
+        top, bottom = max(0, int(np.ceil(row - half))), min(rows - 1, int(np.ceil(row + half)) - 1)
+        left, right = max(0, int(np.ceil(column - half))), min(columns - 1, int(np.ceil(column + half)) - 1)
+        for v in range(top, bottom + 1):
+            for u in range(left, right + 1):
+                if z < depth[v, u]:
+                    depth[v, u] = z
+                    image[v, u, 0] = colors[i, 0]
+                    image[v, u, 1] = colors[i, 1]
+                    image[v, u, 2] = colors[i, 2]
+
+
+def _shade(
+    image: UInt8[np.ndarray, "height width 3"], depth: Float32[np.ndarray, "height width"], strength: float = 6.0
+) -> UInt8[np.ndarray, "height width 3"]:
+    return _shade_kernel(image, np.log(depth), np.float32(strength))
+
+
+@compiled
+def _shade_kernel(image, log_depth, strength):
+    rows, columns = log_depth.shape
+    shaded = image.copy()
+    for v in range(rows):
+        for u in range(columns):
+            here = log_depth[v, u]
+            if not np.isfinite(here):
+                continue
+            step = np.float32(0)
+            for dv, du in ((-2, 0), (2, 0), (0, -2), (0, 2)):
+                row, column = v + dv, u + du
+                if 0 <= row < rows and 0 <= column < columns and np.isfinite(log_depth[row, column]):
+                    step += min(max(np.float32(0), here - log_depth[row, column]), np.float32(0.25))
+            light = np.exp(-strength * step * np.float32(0.25))
+            for channel in range(3):
+                shaded[v, u, channel] = np.uint8(image[v, u, channel] * light)
+    return shaded
