@@ -83,7 +83,7 @@ class InstanceColors:
         return self.palette[self._place.get((class_id, number), number % len(self.palette))]
 
     def meet(
-        self, panoptic: Panoptic, taxonomy: Taxonomy, positions: Float[np.ndarray, "*elements axes"], neighbors: int = 6
+        self, panoptic: Panoptic, taxonomy: Taxonomy, positions: Float[np.ndarray, "*elements axes"], neighbors: int = 8
     ) -> None:
         """Give colors to the objects that are new in this frame.
 
