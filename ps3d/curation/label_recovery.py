@@ -12,13 +12,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int32, Int64
 
 from ps3d.curation.moving_boxes import MovingBox, find_box
+from ps3d.datasets.kitti360_labels import INSTANCES_PER_LABEL, LABELS
 from ps3d.ops.nearest import MISSING, NearestIndex, index_points, nearest
 
 UNLABELED = 0
 """KITTI-360 id of a point that got no label."""
-
-GLOBAL_ID_FACTOR = 1000
-"""KITTI-360 writes an object as id * 1000 + number."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +55,14 @@ class LabeledCloud:
         index: the points.
         global_id: id * 1000 + number of the object (0 = none) of each point.
         confidence: 0..1.
+        is_current: whether a point was measured in the frame at hand; None where that does not matter.
         is_thinned: about one point per cell of the index is left; the first cell that holds a point answers.
     """
 
     index: NearestIndex
     global_id: Int32[np.ndarray, "points"]
     confidence: Float32[np.ndarray, "points"]
+    is_current: Bool[np.ndarray, "points"] | None = None
     is_thinned: bool = False
 
     def __len__(self) -> int:
@@ -78,7 +78,7 @@ class RecoveryCounts:
         from_static, from_dynamic, from_boxes: which source gave the label.
         ghosts_avoided: points that a search without regard to time would have given to an object that was there earlier
             or later.
-        ghosts_removed: static candidates rejected because they carry the label of a thing inside a moving object's box.
+        ghosts_removed: static candidates rejected: another object's trace inside the box of one that moves here.
         disagreements: points of moving objects whose box and whose window point name different objects.
         frames_without_pose, frames_with_interpolated_pose, empty_scans: frames.
         not_finite: points that are NaN or infinite.
@@ -126,9 +126,9 @@ def label_cloud(points: np.ndarray, thinning: float = 0.0) -> LabeledCloud:
     if not finite.all():
         points, xyz = points[finite], xyz[finite]
     global_id = np.where(
-        points["instance"] // GLOBAL_ID_FACTOR == points["semantic"],
+        points["instance"] // INSTANCES_PER_LABEL == points["semantic"],
         points["instance"],
-        points["semantic"] * GLOBAL_ID_FACTOR,
+        points["semantic"] * INSTANCES_PER_LABEL,
     ).astype(np.int32)
     named = points.dtype.names or ()
     confidence = points["confidence"].astype(np.float32) if "confidence" in named else np.ones(len(points), np.float32)
@@ -145,7 +145,7 @@ def recover_scan(
     time: Float[np.ndarray, "points"],
     static: list[LabeledCloud],
     dynamic: list[LabeledCloud],
-    moved: list[LabeledCloud],
+    all_dynamic: list[LabeledCloud],
     boxes: list[MovingBox],
     settings: RecoverySettings,
 ) -> RecoveredScan:
@@ -157,7 +157,7 @@ def recover_scan(
         time: when each point was measured, in seconds from the sweep's reference time.
         static: what stands still, of every window in reach.
         dynamic: what moved, measured in this very frame.
-        moved: what moved, measured in any other frame; it labels nothing and only counts the ghosts that were avoided.
+        all_dynamic: what moved, measured in any frame; it labels nothing and only counts the ghosts that were avoided.
         boxes: objects that move in this frame, at the sweep's reference time.
         settings: radii and margins.
     """
@@ -166,7 +166,7 @@ def recover_scan(
     moving = _search_all(dynamic, world, settings.dynamic_radius)
     inside = find_box(boxes, world, time, settings.box_margin)
 
-    is_ghost = (inside >= 0) & _is_thing(near.global_id) & (moving.distance >= near.distance)
+    is_ghost = (inside >= 0) & _can_move(near.global_id) & (moving.distance >= near.distance)
     if is_ghost.any():
         # A thing that stands still cannot be where another one is driving: the window kept a trace of it.
         in_box = np.array([box.global_id for box in boxes], np.int32)[inside[is_ghost]]
@@ -182,9 +182,9 @@ def recover_scan(
     if boxes:
         box_ids = np.array([box.global_id for box in boxes], np.int32)[inside]
         # The point names the class, the box names the object, where they speak of the same class.
-        same_class = is_moving & (inside >= 0) & (box_ids // GLOBAL_ID_FACTOR == global_id // GLOBAL_ID_FACTOR)
+        same_class = is_moving & (inside >= 0) & (box_ids // INSTANCES_PER_LABEL == global_id // INSTANCES_PER_LABEL)
         disagreements = int((is_moving & (inside >= 0) & (box_ids != global_id)).sum())
-        has_no_number = same_class & (global_id % GLOBAL_ID_FACTOR == 0)
+        has_no_number = same_class & (global_id % INSTANCES_PER_LABEL == 0)
         global_id = np.where(has_no_number, box_ids, global_id)
         from_box = (inside >= 0) & ~is_moving & (near_distance > settings.box_distance)
         global_id = np.where(from_box, box_ids, global_id)
@@ -194,7 +194,6 @@ def recover_scan(
     global_id = np.where(keep, global_id, 0).astype(np.int32)
     confidence = np.where(global_id > 0, confidence, 0).astype(np.float32)
     labeled = global_id > 0
-    elsewhere = _search_all(moved, world, settings.static_radius) if moved else None
     counts = RecoveryCounts(
         frames=1,
         points=len(world),
@@ -202,15 +201,13 @@ def recover_scan(
         from_static=int((labeled & ~is_moving & ~from_box).sum()),
         from_dynamic=int((labeled & is_moving).sum()),
         from_boxes=int((labeled & from_box).sum()),
-        ghosts_avoided=0
-        if elsewhere is None
-        else int((elsewhere.distance < np.minimum(near_distance, moving.distance)).sum()),
+        ghosts_avoided=_count_ghosts(all_dynamic, world, np.minimum(near_distance, moving.distance), settings),
         ghosts_removed=int(is_ghost.sum()),
         disagreements=disagreements,
         empty_scans=int(len(world) == 0),
         not_finite=int((~finite).sum()),
     )
-    return RecoveredScan(global_id // GLOBAL_ID_FACTOR, global_id % GLOBAL_ID_FACTOR, confidence, counts)
+    return RecoveredScan(global_id // INSTANCES_PER_LABEL, global_id % INSTANCES_PER_LABEL, confidence, counts)
 
 
 @dataclass(frozen=True)
@@ -236,13 +233,23 @@ def _search_all(clouds: list[LabeledCloud], world: np.ndarray, radius: float) ->
     return _Neighbors(distance, global_id, confidence * np.exp2(-2 * np.minimum(distance, radius) / radius))
 
 
-THING_IDS = (24, 25, 26, 27, 28, 29, 30, 31, 32, 33)
-"""KITTI-360 ids of what can move: person, rider and the vehicles."""
+def _count_ghosts(clouds: list[LabeledCloud], world: np.ndarray, limit: np.ndarray, settings: RecoverySettings) -> int:
+    """Points whose nearest labeled point of all belongs to an object that was there in another frame."""
+    ghosts = np.zeros(len(world), bool)
+    for cloud in clouds:
+        assert cloud.is_current is not None
+        place, far = nearest(cloud.index, world, settings.static_radius)
+        found = np.flatnonzero((place != MISSING) & (far < limit))
+        ghosts[found[~cloud.is_current[place[found]]]] = True
+    return int(ghosts.sum())
 
 
-def _is_thing(global_id: Int32[np.ndarray, "points"]) -> Bool[np.ndarray, "points"]:
-    raw = global_id // GLOBAL_ID_FACTOR
-    return (raw >= THING_IDS[0]) & (raw <= THING_IDS[-1])
+_CAN_MOVE = np.zeros(256, bool)
+_CAN_MOVE[[label.id for label in LABELS if label.category in ("human", "vehicle") and label.id >= 0]] = True
+
+
+def _can_move(global_id: Int32[np.ndarray, "points"]) -> Bool[np.ndarray, "points"]:
+    return _CAN_MOVE[global_id // INSTANCES_PER_LABEL]
 
 
 def _one_per_cell(xyz: np.ndarray, cell: float) -> Int64[np.ndarray, "kept"]:

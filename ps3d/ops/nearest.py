@@ -92,9 +92,9 @@ def nearest(
     Returns:
         Place in the indexed array (`MISSING` where there is none within the radius), and distance in meters (else inf).
     """
-    local = (points - index.origin).astype(np.float32)
     place, distance = _search(
-        local,
+        np.ascontiguousarray(points),
+        index.origin,
         index.xyz,
         index.table,
         index.starts,
@@ -195,7 +195,7 @@ def _gap(query, cell_index, cell):
 
 
 @compiled(fastmath={"contract"})
-def _search(queries, xyz, table, starts, low, high, cell, radius, approximate):
+def _search(queries, origin, xyz, table, starts, low, high, cell, radius, approximate):
     count = len(queries)
     place = np.full(count, np.int64(-1))
     distance = np.full(count, np.float32(np.inf))
@@ -203,7 +203,9 @@ def _search(queries, xyz, table, starts, low, high, cell, radius, approximate):
     rings = np.int64(np.ceil(radius / cell))
     last_key, last_block = _EMPTY, np.int64(-1)
     for i in range(count):
-        qx, qy, qz = queries[i, 0], queries[i, 1], queries[i, 2]
+        qx = np.float32(queries[i, 0] - origin[0])
+        qy = np.float32(queries[i, 1] - origin[1])
+        qz = np.float32(queries[i, 2] - origin[2])
         # Written so that NaN falls out as well.
         if not (
             qx >= low[0] - radius

@@ -7,6 +7,7 @@ scan is 120 k points of it in the order of the beams.
 
 import argparse
 import time
+from dataclasses import replace
 
 import numpy as np
 from rich.console import Console
@@ -78,13 +79,16 @@ def main() -> None:
     fast_cloud = label_cloud(window, FAST.thinning)
     everything = np.concatenate([window, *cars.values()])
     dynamic = [label_cloud(cars[frame])]
-    moved = [label_cloud(np.concatenate([cars[other] for other in cars if other != frame]))]
+    numbers = np.repeat(list(cars), [len(car) for car in cars.values()])
+    all_dynamic = [replace(label_cloud(np.concatenate(list(cars.values()))), is_current=numbers == frame)]
     began = time.process_time()
     tree = cKDTree(positions(everything) - WORLD, balanced_tree=False, compact_nodes=False)
     tree_built = time.process_time() - began
 
     def exact():
-        return recover_scan(scan, distance, seconds, [exact_cloud], dynamic, moved, boxes, RecoverySettings()).raw_id
+        return recover_scan(
+            scan, distance, seconds, [exact_cloud], dynamic, all_dynamic, boxes, RecoverySettings()
+        ).raw_id
 
     def fast():
         return recover_scan(scan, distance, seconds, [fast_cloud], dynamic, [], boxes, FAST).raw_id
