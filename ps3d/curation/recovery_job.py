@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -132,7 +133,7 @@ class DriveRecovery:
         assert frame.scan is not None
         with atomic_write(self.folder / "confidence" / f"{frame.index:010d}.conf") as name:
             np.round(scan.confidence * 255).astype(np.uint8).tofile(name)
-        # The line comes before the labels: labels on disk always have their counts, and the last line of a frame counts.
+        # The line comes before the labels: labels on disk always have their counts.
         write_line(json.dumps(_journal_line(frame, scan)) + "\n")
         flush()
         write_labels(self.label_path(frame.index), scan.raw_id, scan.number)
@@ -183,7 +184,7 @@ def report_drive(recovery: DriveRecovery) -> dict:
         labeled += entry["labeled_by_range"]
         for raw, number in entry["points_by_class"].items():
             by_class[int(raw)] = by_class.get(int(raw), 0) + number
-    names = [f"{low:g}-{high:g} m" for low, high in zip(RANGES[:-1], RANGES[1:], strict=True)]
+    names = [f"{low:g}-{high:g} m" for low, high in pairwise(RANGES)]
     return {
         **summarize(total),
         "points_by_class": {LABEL_OF_ID[raw].name: by_class[raw] for raw in sorted(by_class)},
