@@ -103,26 +103,26 @@ def plot_class_bars(
     for number, (name, column) in enumerate(zip(drawn, values, strict=True)):
         offset = (0.5 * (len(drawn) - 1) - number) * thickness
         axes.barh(
-            np.arange(len(order)) + offset, column[order], thickness, label=name.upper(), color=LINE_COLORS[number]
+            np.arange(len(order)) + offset, column[order], thickness, label=_heading(name), color=LINE_COLORS[number]
         )
     for row, class_id in enumerate(order):
-        axes.text(values[:, class_id].max() + 0.01, row, f"{values[0, class_id]:.2f}", va="center", fontsize=8)
+        axes.text(1.02, row, f"{values[0, class_id]:.3f}", va="center", fontsize=9)
         if colors is not None:
             mark = np.array(colors[class_id]) / 255
             axes.plot(-0.012, row, "s", color=mark, markersize=8, clip_on=False, markeredgecolor="gray")
     axes.set_yticks(np.arange(len(order)), [table["classes"][i] for i in order])
     axes.tick_params(axis="y", length=0, pad=12 if colors is not None else 4)
-    axes.set_xlim(0, 1.08)
+    axes.text(1.02, len(order) - 0.35, _heading(drawn[0]), fontsize=9, weight="bold")
+    axes.set_xlim(0, 1.1)
     axes.set_xticks(np.linspace(0, 1, 6))
     axes.grid(axis="x", alpha=0.25)
     axes.set_axisbelow(True)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     hidden = len(table["classes"]) - len(order)
-    note = f"; {hidden} classes that do not occur are left out" if hidden else ""
+    note = f" (without {hidden} that {'do' if hidden > 1 else 'does'} not occur)" if hidden else ""
     axes.set_title(f"{table.get('metric', 'result').replace('_', ' ')} per class{note}", fontsize=10)
-    # Above the bars in the file's order, so that the legend reads as the bars do.
-    axes.legend(ncols=len(drawn), fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(0, -0.04))
+    figure.legend(ncols=len(drawn), fontsize=8, frameon=False, loc="outside lower center")
     return _save(figure, path)
 
 
@@ -162,6 +162,10 @@ def plot_confusion(
     axes.set_title("per cent of the true class", fontsize=10)
     figure.colorbar(picture, ax=axes, fraction=0.03)
     return _save(figure, path)
+
+
+def _heading(figure: str) -> str:
+    return "IoU" if figure == "iou" else figure.upper() if len(figure) < 5 else figure.replace("_", " ")
 
 
 def _number(cell: str | None) -> float:
