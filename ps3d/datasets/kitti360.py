@@ -106,8 +106,12 @@ class Kitti360:
     def raw_calibration(self) -> Kitti360Calibration:
         return read_calibration(self.layout.calibration)
 
-    @cached_property
+    @property
     def calibration(self) -> Calibration:
+        return self._calibration
+
+    @cached_property
+    def _calibration(self) -> Calibration:
         return self.raw_calibration.cameras()
 
     @cached_property

@@ -59,17 +59,24 @@ def write_labels(
 
 
 def write_panoptic(path: str | Path, panoptic: Panoptic, taxonomy: Taxonomy) -> None:
-    """Write a labeling with the raw ids of its taxonomy.
-
-    Numbers above 65535 keep their lower 16 bits, which is what SemanticKITTI's reader put there.
+    """Write a labeling with the raw ids of its taxonomy; for large object numbers see `fold_instances`.
 
     Raises:
         ValueError: two objects of one class would get the same number.
     """
-    stored = panoptic.instance & LARGEST
+    write_labels(path, taxonomy.decode(panoptic.semantic), fold_instances(panoptic, str(path)))
+
+
+def fold_instances(panoptic: Panoptic, where: str) -> Int32[np.ndarray, "points"]:
+    """Object numbers that fit into 16 bits: larger ones keep their lower 16, as SemanticKITTI's reader put them there.
+
+    Raises:
+        ValueError: two objects of one class would get the same number; the message starts with `where`.
+    """
+    folded = panoptic.instance & LARGEST
     if len(panoptic) and panoptic.instance.max() > LARGEST:
         segments = np.unique(np.stack([panoptic.semantic.astype(np.int64), panoptic.instance], 1), axis=0)
         kept = np.unique(np.stack([segments[:, 0], segments[:, 1] & LARGEST], 1), axis=0)
         if len(kept) != len(segments):
-            raise ValueError(f"{path}: object numbers above {LARGEST} would merge; number objects from 1")
-    write_labels(path, taxonomy.decode(panoptic.semantic), stored)
+            raise ValueError(f"{where}: object numbers above {LARGEST} would merge; number objects from 1")
+    return folded

@@ -106,10 +106,22 @@ def _read_ascii(path: Path, header: PlyHeader) -> np.ndarray:
         raise ValueError(f"{path}: cut off, {len(lines)} of {header.vertices} points are there")
     vertices = np.zeros(header.vertices, header.dtype)
     if lines:
-        table = np.loadtxt(lines, ndmin=2)
+        table = read_rows(path, lines)
         for column, field in enumerate(header.dtype.names or ()):
             vertices[field] = table[:, column]
     return vertices
+
+
+def read_rows(path: Path, lines: list[str]) -> np.ndarray:
+    """Lines of numbers as a table.
+
+    Raises:
+        ValueError: a line with another number of numbers, or with something else.
+    """
+    try:
+        return np.loadtxt(lines, ndmin=2)
+    except ValueError as error:
+        raise ValueError(f"{path}: no table of numbers ({error}); it is cut off: write it again") from error
 
 
 def write_ply(path: str | Path, vertices: np.ndarray) -> None:

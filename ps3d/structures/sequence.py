@@ -53,9 +53,14 @@ class Frame:
 class Sequence(Protocol):
     """One drive, lazy: a frame is read when it is asked for."""
 
-    name: str
-    taxonomy: Taxonomy
-    calibration: Calibration
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def taxonomy(self) -> Taxonomy: ...
+
+    @property
+    def calibration(self) -> Calibration: ...
 
     def __len__(self) -> int: ...
 
