@@ -1,6 +1,8 @@
 """Scores of panoptic segmentation and tracking: counts on overlap tables that add, with results per class."""
 
 from ps3d.metrics.panoptic_quality import PanopticCounts, count_panoptic, count_panoptic_overlap
+from ps3d.metrics.pat import TrackQualityCounts, count_track_quality, count_track_quality_overlap
+from ps3d.metrics.ptq import TrackedCounts, count_tracked, count_tracked_overlap
 from ps3d.metrics.result import Counts, Result, total
 from ps3d.metrics.rules import OFFICIAL, STRICT, Rules, find_rules
 from ps3d.metrics.segments import SegmentOverlap, Segments, panoptic_overlap
@@ -17,10 +19,16 @@ __all__ = [
     "SegmentOverlap",
     "Segments",
     "SemanticCounts",
+    "TrackQualityCounts",
+    "TrackedCounts",
     "TubeCounts",
     "count_panoptic",
     "count_panoptic_overlap",
     "count_semantic",
+    "count_track_quality",
+    "count_track_quality_overlap",
+    "count_tracked",
+    "count_tracked_overlap",
     "count_tubes",
     "count_tubes_overlap",
     "find_rules",

@@ -14,6 +14,7 @@ from ps3d.metrics.segments import (
     SegmentOverlap,
     merge_labels,
     panoptic_overlap,
+    sum_by,
 )
 from ps3d.metrics.semantic_iou import class_iou, occurs
 from ps3d.ops.compiled import compiled
@@ -127,6 +128,29 @@ def count_panoptic_overlap(overlap: SegmentOverlap, taxonomy: Taxonomy, rules: R
         confusion,
     )
     return PanopticCounts(taxonomy, rules, iou, tp, fp, fn, stuff_iou, stuff_frames, confusion)
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Segments of one class with an IoU over one half, as places in `SegmentOverlap.truth` and `.prediction`."""
+
+    truth: Int64[np.ndarray, "matches"]
+    prediction: Int64[np.ndarray, "matches"]
+    iou: Float64[np.ndarray, "matches"]
+
+
+def match_segments(overlap: SegmentOverlap, rules: Rules) -> Matches:
+    """The true positives that `count_panoptic_overlap` counts, one by one, in the order of the true segments."""
+    truth, prediction = overlap.truth, overlap.prediction
+    t, p, shared = overlap.truth_place, overlap.prediction_place, overlap.shared
+    is_void, is_void_prediction = truth.kind[t] == VOID_AREA, prediction.kind[p] == VOID_AREA
+    union = truth.area[t] + prediction.area[p] - shared
+    union -= sum_by(p[is_void], shared[is_void], len(prediction))[p]
+    if rules.void == "mutual":
+        union -= sum_by(t[is_void_prediction], shared[is_void_prediction], len(truth))[t]
+    is_match = (overlap.truth_class == overlap.prediction_class) & (2 * shared > union)
+    is_match &= (truth.kind[t] == SEGMENT) & (prediction.kind[p] == SEGMENT)
+    return Matches(t[is_match], p[is_match], shared[is_match] / union[is_match])
 
 
 @compiled

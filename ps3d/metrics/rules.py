@@ -36,6 +36,9 @@ class Rules:
         tube_stuff: true stuff with instances adds to the association score without being counted as tubes.
         tube_absent: as `absent`, in the semantic mean beside the association score.
         void_class: predicted void on labeled elements adds a class of IoU 0 to the semantic mean.
+        track_memory: a switch is a match with another number than the last match, however long ago; False: only a
+            match in the very frame before is remembered.
+        track_votes: objects are regrouped as the 4D-PLS script for PTQ does (see `ps3d.metrics.ptq`).
     """
 
     name: str
@@ -56,6 +59,8 @@ class Rules:
     tube_stuff: bool = False
     tube_absent: Literal["zero", "skipped"] = "skipped"
     void_class: bool = False
+    track_memory: bool = True
+    track_votes: bool = False
 
 
 _SEMANTIC_KITTI = Rules(
@@ -78,6 +83,7 @@ _NUSCENES = Rules(
     tube_class=True,
     tube_labels=True,
     tube_absent="zero",
+    track_memory=False,
 )
 _COCO = Rules("coco official", void="excused", crowds="last", uses_stated_area=True)
 _KITTI_STEP = Rules(
@@ -95,6 +101,7 @@ _KITTI_STEP = Rules(
 OFFICIAL: dict[str, Rules] = {
     "semantic_kitti": _SEMANTIC_KITTI,
     "4dpls": replace(_SEMANTIC_KITTI, name="4dpls official"),
+    "4dpls_mopt": Rules("4dpls_mopt official", void="excused", crowds="none", track_votes=True),
     "nuscenes": _NUSCENES,
     "coco": _COCO,
     "cityscapes": replace(_COCO, name="cityscapes official"),
@@ -125,6 +132,7 @@ def _mended(rules: Rules) -> Rules:
         tube_zero=False,
         tube_void=False,
         void_class=False,
+        track_votes=False,
     )
 
 

@@ -105,14 +105,32 @@ def describe_raw(class_of_raw: Shaped[np.ndarray, "65536"], labels: np.ndarray, 
     return Segments(labels, semantic, labels >> 16, area, _kind_of(semantic))
 
 
+def describe_thousands(class_of_raw: Shaped[np.ndarray, "ids"], labels: np.ndarray, area: np.ndarray) -> Segments:
+    """Meaning of labels written as class * 1000 + instance (nuScenes, Cityscapes, deeplab2)."""
+    semantic = class_of_raw[labels // 1000].astype(np.int64)
+    return Segments(labels, semantic, labels % 1000, area, _kind_of(semantic))
+
+
 def merge_labels(overlap: SegmentOverlap, taxonomy: Taxonomy) -> SegmentOverlap:
     """One segment per class and instance, and one per class of stuff, whatever labels they had."""
     truth, truth_of = _merge_side(overlap.truth, taxonomy)
     prediction, prediction_of = _merge_side(overlap.prediction, taxonomy)
-    pair = truth_of[overlap.truth_place] * max(len(prediction), 1) + prediction_of[overlap.prediction_place]
+    return regroup(overlap, truth, truth_of, prediction, prediction_of)
+
+
+def regroup(
+    overlap: SegmentOverlap,
+    truth: Segments,
+    truth_of: Int64[np.ndarray, "old_truth_segments"],
+    prediction: Segments,
+    prediction_of: Int64[np.ndarray, "old_predicted_segments"],
+) -> SegmentOverlap:
+    """Pool segments: `truth_of` and `prediction_of` say which new segment each old one belongs to."""
+    size = max(len(prediction), 1)
+    pair = truth_of[overlap.truth_place] * size + prediction_of[overlap.prediction_place]
     order = np.argsort(pair, kind="stable")
     pairs, _, shared = _group_sorted(pair[order], overlap.shared[order])
-    return SegmentOverlap(truth, prediction, pairs // max(len(prediction), 1), pairs % max(len(prediction), 1), shared)
+    return SegmentOverlap(truth, prediction, pairs // size, pairs % size, shared)
 
 
 def remove_void(overlap: SegmentOverlap) -> SegmentOverlap:
@@ -125,8 +143,8 @@ def keep_pairs(overlap: SegmentOverlap, keep: np.ndarray) -> SegmentOverlap:
     """Only some pairs, with the areas counted anew from them; segments left without elements stay, with area 0."""
     truth_place, prediction_place = overlap.truth_place[keep], overlap.prediction_place[keep]
     shared = overlap.shared[keep]
-    truth_area = _sum_by(truth_place, shared, len(overlap.truth))
-    prediction_area = _sum_by(prediction_place, shared, len(overlap.prediction))
+    truth_area = sum_by(truth_place, shared, len(overlap.truth))
+    prediction_area = sum_by(prediction_place, shared, len(overlap.prediction))
     return SegmentOverlap(
         replace(overlap.truth, area=truth_area),
         replace(overlap.prediction, area=prediction_area),
@@ -136,7 +154,8 @@ def keep_pairs(overlap: SegmentOverlap, keep: np.ndarray) -> SegmentOverlap:
     )
 
 
-def _sum_by(place: np.ndarray, values: np.ndarray, size: int) -> np.ndarray:
+def sum_by(place: np.ndarray, values: np.ndarray, size: int) -> np.ndarray:
+    """Sum of the values at each place."""
     sums = np.zeros(size, np.int64)
     np.add.at(sums, place, values)
     return sums
@@ -151,7 +170,7 @@ def _merge_side(segments: Segments, taxonomy: Taxonomy) -> tuple[Segments, np.nd
     # Crowds stay apart from objects of their class.
     marked = key * 4 + segments.kind
     merged, first, place = np.unique(marked, return_index=True, return_inverse=True)
-    area = _sum_by(place.reshape(-1), segments.area, len(merged))
+    area = sum_by(place.reshape(-1), segments.area, len(merged))
     kept = Segments(key[first], segments.semantic[first], instance[first], area, segments.kind[first])
     return kept, place.reshape(-1)
 

@@ -19,7 +19,9 @@ from ps3d.metrics import (
     panoptic_overlap,
     total,
 )
-from ps3d.metrics.segments import describe_raw, index_overlap
+from ps3d.metrics.pat import count_track_quality_overlap
+from ps3d.metrics.ptq import count_tracked_overlap, vote_objects
+from ps3d.metrics.segments import UNLISTED, VOID_AREA, describe_raw, describe_thousands, index_overlap, sum_by
 from ps3d.ops.overlap import count_overlap
 from ps3d.structures import VOID, Category, Panoptic, Taxonomy
 
@@ -178,6 +180,102 @@ def score_stq(folder: Path, case: dict[str, Any]) -> dict[str, Any]:
     for version in ("numpy2_float32_version", "tensorflow_version"):
         scores[version] = scores
     return scores
+
+
+NUSCENES = [
+    "barrier",
+    "bicycle",
+    "bus",
+    "car",
+    "construction_vehicle",
+    "motorcycle",
+    "pedestrian",
+    "traffic_cone",
+    "trailer",
+    "truck",
+    "driveable_surface",
+    "other_flat",
+    "sidewalk",
+    "terrain",
+    "manmade",
+    "vegetation",
+]
+
+
+def nuscenes_overlaps(folder: Path, params: dict[str, Any]) -> Iterator[tuple[str, SegmentOverlap]]:
+    fine = np.full(100, VOID, np.int64)
+    for coarse, ids in params["fine_to_coarse"].items():
+        fine[ids] = int(coarse) - 1 if int(coarse) else VOID
+    coarse = np.full(100, VOID, np.int64)
+    coarse[1:17] = np.arange(16)
+    data = np.load(folder / "inputs.npz")
+    for k, scene in enumerate(data["scene"]):
+        part = slice(data["offsets"][k], data["offsets"][k + 1])
+        table = count_overlap(data["gt"][part], data["pred"][part])
+        yield str(scene), index_overlap(table, partial(describe_thousands, fine), partial(describe_thousands, coarse))
+
+
+def score_nuscenes_panoptic(folder: Path, case: dict[str, Any]) -> dict[str, Any]:
+    taxonomy = Taxonomy("nuscenes", tuple(Category(n, (i + 1,), i < 10, (0, 0, 0)) for i, n in enumerate(NUSCENES)))
+    minimum = case["params"]["min_inst_points"]
+    rules = replace(OFFICIAL["nuscenes"], minimum=minimum, tube_minimum=minimum)
+    frames = list(nuscenes_overlaps(folder, case["params"]))
+    counts = total(count_panoptic_overlap(o, taxonomy, rules) for _, o in frames)
+    tracked = total(count_tracked_overlap(o, taxonomy, rules, name) for name, o in frames)
+    tubes = total(count_tubes_overlap(o, taxonomy, rules, name) for name, o in frames).result()
+    pat = total(count_track_quality_overlap(o, taxonomy, rules, name) for name, o in frames).result()
+    pq, ptq = counts.result(), tracked.result()
+    segmentation = {
+        "all": {"PQ": pq["pq"], "SQ": pq["sq"], "RQ": pq["rq"], "mIoU": pq["miou"], "PQ_dagger": pq["pq_dagger"]},
+        "ignore": dict.fromkeys(("PQ", "SQ", "RQ", "IoU"), 0.0),
+    }
+    tracking = {
+        "all": {
+            "PAT": pat["pat"],
+            "PQ": pat["pq"],
+            "TQ": pat["tq"],
+            "PTQ": ptq["ptq"],
+            "sPTQ": ptq["sptq"],
+            "LSTQ": tubes["lstq"],
+            "mIoU": pq["miou"],
+            "S_assoc": tubes["s_assoc"],
+            "MOTSA": ptq["motsa"],
+            "sMOTSA": ptq["smotsa"],
+            "MOTSP": ptq["motsp"],
+            "PTQ_dagger": ptq["ptq_dagger"],
+        },
+        "ignore": dict.fromkeys(("PTQ", "sPTQ", "IoU"), 0.0),
+    }
+    for i, name in enumerate(NUSCENES):
+        segmentation[name] = {k: pq.per_class[k.lower()][i] for k in ("PQ", "SQ", "RQ", "IoU")}
+        tracking[name] = {k: ptq.per_class[k.lower()][i] for k in ("PTQ", "sPTQ")} | {"IoU": pq.per_class["iou"][i]}
+    raw: dict[str, Any] = {n: with_void_first(getattr(counts, n)) for n in ("tp", "fp", "fn")}
+    raw["iou_sum"] = raw["iou_sum_float32"] = with_void_first(counts.iou)
+    raw |= {"ids": with_void_first(tracked.switches), "soft_ids": with_void_first(tracked.soft_switches)}
+    return {"segmentation": segmentation, "tracking": tracking, "raw_tracking": raw, "raw_segmentation": raw}
+
+
+def score_mopt_4dpls(folder: Path, case: dict[str, Any]) -> dict[str, Any]:
+    # A predicted object may be of class 0, void: a false positive of that class unless the truth is mostly void too.
+    wrong_void, states = 0, []
+    for _, overlap in raw_overlaps(folder):
+        states.append(count_tracked_overlap(overlap, SEMANTIC_KITTI, OFFICIAL["4dpls_mopt"], "all"))
+        voted = vote_objects(overlap, SEMANTIC_KITTI)
+        on_void = voted.truth.kind[voted.truth_place] == VOID_AREA
+        excused = sum_by(voted.prediction_place[on_void], voted.shared[on_void], len(voted.prediction))
+        wrong_void += ((voted.prediction.kind == UNLISTED) & (2 * excused <= voted.prediction.area)).sum()
+    counts = total(states)
+    figures, truth = counts.result().per_class, counts.panoptic.tp + counts.panoptic.fn
+    scores = {n: [figures[k][i] if truth[i] else None for i in range(8)] for n, k in MOTSA_NAMES.items()}
+    scores["MOTSP_classes1to8"] = figures["motsp"][:8].tolist()
+    scores |= {n: with_void_first(figures[n.lower()]) for n in ("PTQ", "sPTQ")}
+    scores |= {"IDS": with_void_first(counts.switches), "iou_sum": with_void_first(counts.panoptic.iou)}
+    scores |= {name: with_void_first(getattr(counts.panoptic, name)) for name in ("tp", "fp", "fn")}
+    scores["fp"][0] = float(wrong_void)
+    return scores
+
+
+MOTSA_NAMES = {"MOTSA_classes1to8": "motsa", "sMOTSA_classes1to8": "smotsa"}
 
 
 def read_case(folder: Path) -> dict[str, Any]:

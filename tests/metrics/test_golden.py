@@ -14,7 +14,7 @@ import pytest
 
 FOLDER = Path(os.environ.get("PS3D_GOLDEN", Path(__file__).parents[1] / "golden"))
 CASES = sorted(path.parent for path in FOLDER.glob("*/*/expected.json"))
-READY = ("semkitti_pq", "pq_torchmetrics", "lstq_4dpls", "stq")
+READY = ("semkitti_pq", "pq_torchmetrics", "lstq_4dpls", "stq", "nuscenes_panoptic", "mopt_4dpls")
 CASES = [case for case in CASES if case.parent.name in READY]
 
 SCORERS: dict[str, Callable[[Path, dict[str, Any]], dict[str, Any]]] = {
@@ -22,6 +22,8 @@ SCORERS: dict[str, Callable[[Path, dict[str, Any]], dict[str, Any]]] = {
     "pq_torchmetrics": labels.score_pq_torchmetrics,
     "lstq_4dpls": labels.score_lstq_4dpls,
     "stq": labels.score_stq,
+    "nuscenes_panoptic": labels.score_nuscenes_panoptic,
+    "mopt_4dpls": labels.score_mopt_4dpls,
 }
 TOLERANCES = {"pq_torchmetrics": 1e-6, "mopt_4dpls": 1e-5, "vpq_deeplab2": 1e-6, "stq": 1e-9}
 LOOSER = {
