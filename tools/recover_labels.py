@@ -142,7 +142,10 @@ def write_splits(options: Options, recoveries: list[DriveRecovery]):
     """splits/<name>_{train,val}.txt: one `<drive> <frame>` per line."""
     layout = Kitti360Layout(options.root)
     lists = {name: layout.window_list(name) for name in ("train", "val")}
-    windows = {name: read_windows(p) if p.exists() else official_windows(name) for name, p in lists.items()}
+    if any(path.exists() for path in lists.values()):
+        windows = {name: read_windows(path) if path.exists() else {} for name, path in lists.items()}
+    else:
+        windows = {name: official_windows(name) for name in lists}
     present = {drive_number(recovery.name): set(recovery.sequence.frames) for recovery in recoveries}
     positions = {drive_number(recovery.name): sensor_positions(recovery) for recovery in recoveries}
     train, val = ({d: r for d, r in windows[name].items() if d in present} for name in ("train", "val"))
