@@ -21,7 +21,7 @@ from rich.progress import Progress, TextColumn, TimeRemainingColumn
 from ps3d.curation.label_recovery import FAST, RecoverySettings
 from ps3d.curation.recovery_job import DriveRecovery, Share, report_drive, sensor_positions
 from ps3d.curation.recovery_report import write_page
-from ps3d.curation.semantic_kitti_export import export_semantic_kitti
+from ps3d.curation.semantic_kitti_export import export_tree
 from ps3d.curation.splits import official_windows, read_windows, split_frames
 from ps3d.datasets.kitti360_layout import Kitti360Layout, drive_name, drive_number
 from ps3d.ops.atomic_file import atomic_write
@@ -115,7 +115,8 @@ def finish(
         name.write_text(json.dumps(report, indent=1))
     write_page(options.out / "report.html", options.root, recoveries, report, settings)
     if options.layout == "semantic_kitti":
-        tree = export_semantic_kitti(recoveries, options.out / "semantic_kitti", splits["leakage_free"])
+        names = [recovery.name for recovery in recoveries]
+        tree = export_tree(options.root, options.out, names, options.out / "semantic_kitti", splits["leakage_free"])
         console.print(f"SemanticKITTI layout: {tree}")
     for name, drive in report["drives"].items():
         console.print(f"{name}: {drive['frames']} scans, {100 * drive['coverage']:.2f} % of the points labeled")

@@ -1,38 +1,49 @@
 """KITTI-360 with recovered labels as a tree in SemanticKITTI's layout, so that any other code can train on it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import yaml
 
-from ps3d.curation.recovery_job import DriveRecovery
 from ps3d.curation.splits import Split
-from ps3d.datasets.kitti360_files import write_scan
+from ps3d.datasets.kitti360 import Kitti360
 from ps3d.datasets.kitti360_labels import KITTI360_SCAN, LABELS
-from ps3d.datasets.label_files import read_labels, write_labels
+from ps3d.datasets.semantic_kitti_export import export_sequence
 from ps3d.ops.atomic_file import atomic_write
-from ps3d.ops.geometry import invert
-from ps3d.ops.motion import corrected_xyz
+from ps3d.structures import Frame
 
-FORMAT = "%.9e"
+RAW_IDS = {category.name: category.raw_ids[0] for category in KITTI360_SCAN.categories}
+"""KITTI-360's own ids; `kitti360.yaml` tells other code what they mean."""
 
 
-def export_semantic_kitti(recoveries: list[DriveRecovery], out: Path, split: Split) -> Path:
-    """Write `sequences/NN/{velodyne,labels,poses.txt,calib.txt,times.txt,frames.txt}` and `kitti360.yaml`.
+def export_tree(root: Path, labels: Path, drives: list[str], out: Path, split: Split) -> Path:
+    """Write sequences, `kitti360.yaml` and lists of the scans to train and validate on.
 
-    Scans are motion-corrected, as SemanticKITTI's are, and numbered without gaps; `frames.txt` holds KITTI-360's own
-    number of each. Scans without a pose are left out. Finished scans are skipped.
+    Scans are motion-corrected, as SemanticKITTI's are, and numbered without gaps; `frames.txt` of a sequence holds
+    KITTI-360's own number of each. Scans without a pose are left out.
 
     Args:
-        split: frames to train and to validate on; the yaml names the sequences that hold each.
+        root: KITTI-360.
+        labels: where `tools/recover_labels.py` wrote.
+        split: frames to train and to validate on, by drive.
     """
-    for recovery in recoveries:
-        _export_drive(recovery, out / "sequences" / f"{recovery.sequence.number:02d}")
+    lines: dict[str, list[str]] = {"train": [], "valid": []}
+    for drive in drives:
+        sequence = Kitti360(root, drive, labels=labels)
+        export_sequence(out, sequence.number, _with_pose(sequence), KITTI360_SCAN, RAW_IDS)
+        numbers = (out / "sequences" / f"{sequence.number:02d}" / "frames.txt").read_text().split()
+        for part, frames in (("train", split.train), ("valid", split.val)):
+            wanted = set(frames.get(sequence.number, ()))
+            lines[part] += [
+                f"{sequence.number:02d}/velodyne/{place:06d}.bin\n"
+                for place, frame in enumerate(numbers)
+                if int(frame) in wanted
+            ]
+    for part, scans in lines.items():
+        with atomic_write(out / f"{part}_scans.txt") as name:
+            name.write_text("".join(scans))
     with atomic_write(out / "kitti360.yaml") as name:
         name.write_text(yaml.safe_dump(describe_classes(split), sort_keys=False, allow_unicode=True), encoding="utf-8")
-    for part, frames in (("train", split.train), ("valid", split.val)):
-        with atomic_write(out / f"{part}_scans.txt") as name:
-            name.write_text("".join(_scan_lines(recoveries, frames)))
     return out
 
 
@@ -56,47 +67,7 @@ def describe_classes(split: Split) -> dict:
     }
 
 
-def _export_drive(recovery: DriveRecovery, folder: Path) -> None:
-    sequence = recovery.sequence
-    chosen = [p for p, frame in enumerate(sequence.frames) if sequence.trajectory.pose(frame)[0] is not None]
-    camera_from_lidar = sequence.calibration.cameras["image_00"].camera_from_lidar
-    poses, times = [], []
-    for number, position in enumerate(chosen):
-        frame_number = sequence.frames[position]
-        pose, _ = sequence.trajectory.pose(frame_number)
-        assert pose is not None
-        poses.append(pose @ sequence.calibration.vehicle_from_lidar @ invert(camera_from_lidar))
-        times.append(sequence.seconds(frame_number))
-        labels = folder / "labels" / f"{number:06d}.label"
-        if labels.exists():
-            continue
-        frame = sequence[position]
-        assert frame.scan is not None
-        write_scan(folder / "velodyne" / f"{number:06d}.bin", corrected_xyz(frame), frame.scan.intensity)
-        # The labels come last: where they are, the scan is.
-        write_labels(labels, *read_labels(recovery.label_path(frame_number), len(frame.scan)))
-    first_camera = invert(poses[0]) if poses else np.eye(4)
-    _write_table(folder / "poses.txt", [(first_camera @ pose)[:3].reshape(-1) for pose in poses])
-    _write_table(folder / "times.txt", [np.array([time - times[0]]) for time in times])
-    with atomic_write(folder / "frames.txt") as name:
-        name.write_text("".join(f"{sequence.frames[position]}\n" for position in chosen))
-    with atomic_write(folder / "calib.txt") as name:
-        intrinsics = np.hstack([sequence.calibration.cameras["image_00"].intrinsics, np.zeros((3, 1))])
-        rows = [(f"P{camera}", intrinsics) for camera in range(4)] + [("Tr", camera_from_lidar[:3])]
-        name.write_text("".join(f"{key}: {' '.join(FORMAT % x for x in m.reshape(-1))}\n" for key, m in rows))
-
-
-def _write_table(path: Path, rows: list[np.ndarray]) -> None:
-    with atomic_write(path) as name:
-        name.write_text("".join(" ".join(FORMAT % x for x in row) + "\n" for row in rows))
-
-
-def _scan_lines(recoveries: list[DriveRecovery], frames: dict[int, list[int]]) -> list[str]:
-    lines = []
-    for recovery in recoveries:
-        sequence = recovery.sequence
-        with_pose = [frame for frame in sequence.frames if sequence.trajectory.pose(frame)[0] is not None]
-        number_of = {frame: number for number, frame in enumerate(with_pose)}
-        wanted = frames.get(sequence.number, [])
-        lines += [f"{sequence.number:02d}/velodyne/{number_of[f]:06d}.bin\n" for f in wanted if f in number_of]
-    return lines
+def _with_pose(sequence: Kitti360) -> Iterator[Frame]:
+    for position, frame in enumerate(sequence.frames):
+        if sequence.trajectory.pose(frame)[0] is not None:
+            yield sequence[position]
