@@ -1,1 +1,0 @@
-"""Fusion: from what a network predicts to one panoptic labeling, for points and pixels alike."""

@@ -1,0 +1,111 @@
+"""Bottom-up fusion of points: classes and offsets become objects by clustering what lies in the same place."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int32, UInt8
+
+from ps3d.fusion.thing_shapes import shape_of, thing_groups
+from ps3d.ops.clustering import cluster_points
+from ps3d.structures import NO_INSTANCE, VOID, OffsetPrediction, Panoptic, Taxonomy
+
+
+@dataclass(frozen=True)
+class OffsetFusion:
+    """How points become objects.
+
+    Attributes:
+        minimum: fewer points are no object: they join a neighbor, or stay things without a number.
+        radius_scale: factor on every radius of `thing_shapes`.
+        slack: a cluster this many times its class's box is split.
+        offset_share: how much of the predicted offset is walked; 0 clusters the points where they are.
+        least_confidence: confidences below count as this, so that a doubtful far object does not fall apart.
+    """
+
+    minimum: int = 5
+    radius_scale: float = 1.0
+    slack: float = 1.3
+    offset_share: float = 1.0
+    least_confidence: float = 0.5
+
+
+def fuse_offsets(
+    prediction: OffsetPrediction,
+    xyz: Float32[np.ndarray, "points 3"],
+    taxonomy: Taxonomy,
+    settings: OffsetFusion = OffsetFusion(),
+) -> Panoptic:
+    """The panoptic labeling of a scan: the best class of each point; things clustered and their class voted.
+
+    Classes that are easily mistaken (car, truck, bus) are clustered together, so that a truck whose cabin was taken
+    for a car stays one object; its class is the one with the largest sum of probabilities.
+
+    Args:
+        xyz: the points' positions; points that are not finite become VOID.
+
+    Raises:
+        ValueError: the prediction is of other points or other classes.
+    """
+    logits = prediction.class_logits.detach().float().cpu()
+    if logits.shape != (len(xyz), len(taxonomy)):
+        raise ValueError(
+            f"logits of {tuple(logits.shape)} for {len(xyz)} points and the {len(taxonomy)} classes of {taxonomy.name}"
+        )
+    semantic = logits.argmax(dim=1).numpy().astype(np.uint8) if len(xyz) else np.zeros(0, np.uint8)
+    is_finite = np.isfinite(xyz.sum(axis=1))
+    semantic[~is_finite] = VOID
+    instance = np.zeros(len(xyz), np.int32)
+    offsets = prediction.offsets.detach().float().cpu().numpy()
+    objects = 0
+    for group in thing_groups(taxonomy).values():
+        member = np.flatnonzero(_is_in(semantic, group))
+        if not len(member):
+            continue
+        probability = torch.softmax(logits[member], dim=1).numpy()[:, group]
+        # Clustering is seen from above: whatever the head's dimensions, only the first two move a point.
+        shifted = xyz[member, :2] + np.float32(settings.offset_share) * offsets[member, :2]
+        cluster = _cluster_group(shifted, probability, group, taxonomy, settings)
+        semantic[member] = _vote(cluster, probability, group, semantic[member])
+        instance[member] = np.where(cluster < 0, NO_INSTANCE, cluster + 1 + objects)
+        objects += int(cluster.max()) + 1
+    return Panoptic(semantic, instance)
+
+
+def _is_in(semantic: UInt8[np.ndarray, "points"], group: list[int]) -> np.ndarray:
+    table = np.zeros(256, bool)
+    table[group] = True
+    return table[semantic]
+
+
+def _cluster_group(
+    shifted: Float32[np.ndarray, "members 2"],
+    probability: Float32[np.ndarray, "members classes"],
+    group: list[int],
+    taxonomy: Taxonomy,
+    settings: OffsetFusion,
+) -> Int32[np.ndarray, "members"]:
+    """Objects of one group; a point's box is the mean of its classes' boxes by their probabilities."""
+    shapes = [shape_of(taxonomy.names[class_id]) for class_id in group]
+    share = probability.sum(axis=1)
+    boxes = np.array([(shape.length, shape.width) for shape in shapes], np.float32)
+    box = probability @ boxes / np.maximum(share, 1e-6)[:, None]
+    confidence = np.clip(share, settings.least_confidence, 1)
+    radius = settings.radius_scale * max(shape.radius for shape in shapes)
+    return cluster_points(shifted, confidence, radius, box, settings.minimum, settings.slack)
+
+
+def _vote(
+    cluster: Int32[np.ndarray, "members"],
+    probability: Float32[np.ndarray, "members classes"],
+    group: list[int],
+    semantic: UInt8[np.ndarray, "members"],
+) -> UInt8[np.ndarray, "members"]:
+    """The class of each object by the sum of its points' probabilities; points without an object keep theirs."""
+    objects = int(cluster.max()) + 1
+    if len(group) == 1 or not objects:
+        return semantic
+    is_member = cluster >= 0
+    votes = [np.bincount(cluster[is_member], weights=p[is_member], minlength=objects) for p in probability.T]
+    winner = np.array(group, np.uint8)[np.argmax(votes, axis=0)]
+    return np.where(is_member, winner[np.maximum(cluster, 0)], semantic)
