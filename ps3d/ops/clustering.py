@@ -120,7 +120,7 @@ def split_oversized(
         clusters = int(cluster.max(initial=-1)) + 1
         points = np.bincount(cluster, weights=cells.size, minlength=clusters)
         allowed = np.stack([np.bincount(cluster, weights=side, minlength=clusters) / points for side in limit.T], 1)
-        is_oversized = (smallest_rectangles(cells.xy, cluster) > allowed).any(axis=1)
+        is_oversized = np.any(smallest_rectangles(cells.xy, cluster) > allowed, axis=1)
         if not is_oversized.any():
             break
         within = np.where(is_oversized[cluster], cluster, -1).astype(np.int32)
