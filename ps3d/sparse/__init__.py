@@ -1,1 +1,32 @@
-"""Sparse convolution: one interface, interchangeable backends."""
+"""Sparse convolution: one interface, one weight layout (spconv's), interchangeable backends."""
+
+from ps3d.sparse.kernel_map import KernelMap, KernelShape
+from ps3d.sparse.layers import (
+    InverseConv3d,
+    Pointwise,
+    SparseAvgPool3d,
+    SparseConv3d,
+    SparseMaxPool3d,
+    SparseModule,
+    SparseSequential,
+    SubmanifoldConv3d,
+    VoxelNorm,
+)
+from ps3d.sparse.tensor import Grid, SparseTensor, stack_voxels
+
+__all__ = [
+    "Grid",
+    "InverseConv3d",
+    "KernelMap",
+    "KernelShape",
+    "Pointwise",
+    "SparseAvgPool3d",
+    "SparseConv3d",
+    "SparseMaxPool3d",
+    "SparseModule",
+    "SparseSequential",
+    "SparseTensor",
+    "SubmanifoldConv3d",
+    "VoxelNorm",
+    "stack_voxels",
+]
