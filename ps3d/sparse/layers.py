@@ -74,9 +74,11 @@ class SubmanifoldConv3d(_Convolution):
 class SparseConv3d(_Convolution):
     """Convolution onto every cell that sees at least one voxel; with a stride it halves (...) the resolution.
 
-    Output grid: floor((cells + 2 * padding - kernel_size) / stride) + 1 along each axis, as torch and spconv have it:
-    kernel 2, stride 2 drops the last cell of an odd axis (pad the spatial shape to keep it); kernel 3, stride 2, padding
-    1 keeps it.
+    Output grid: floor((cells + 2 * padding - kernel_size) / stride) + 1 along each axis, as torch and spconv have it.
+    Kernel 2, stride 2 drops the last cell of an odd axis (pad the spatial shape to keep it); kernel 3, stride 2 and
+    padding 1 keeps it.
+
+
 
     Shapes: (voxels, in_channels) -> (output voxels, out_channels).
     """
