@@ -1,0 +1,149 @@
+"""What the tracker remembers of each object."""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int32, Int64
+
+from ps3d.tracking.motion import Motion, correct, is_moving, measurement_variance, predict, scale_of, start
+from ps3d.tracking.observations import Observations
+from ps3d.tracking.options import TrackerOptions
+
+_SIZE_MEMORY = 0.7  # how much of the old size stays when a track is seen again
+_EMBEDDING_MEMORY = 0.8
+
+
+@dataclass
+class Tracks:
+    """The memory of one sequence, one row per track that may still be matched.
+
+    Attributes:
+        number: 1, 2, ... in the order of birth; never given twice.
+        motion: where the tracks are now.
+        size: edges of the axis-parallel box.
+        seen: when each was last seen, seconds.
+        missed: frames since then.
+        hits: frames in which it was seen.
+        votes: elements that each class got.
+        embedding: running mean, NaN where none was given; zero columns until the first.
+        views: the last point sets with their times, newest last.
+    """
+
+    classes: int
+    number: Int64[np.ndarray, "tracks"] = field(default_factory=lambda: np.zeros(0, np.int64))
+    motion: Motion = field(default_factory=lambda: Motion(np.zeros((0, 3)), np.zeros((0, 3)), np.zeros((0, 3))))
+    size: Float64[np.ndarray, "tracks 3"] = field(default_factory=lambda: np.zeros((0, 3)))
+    seen: Float64[np.ndarray, "tracks"] = field(default_factory=lambda: np.zeros(0))
+    missed: Int64[np.ndarray, "tracks"] = field(default_factory=lambda: np.zeros(0, np.int64))
+    hits: Int64[np.ndarray, "tracks"] = field(default_factory=lambda: np.zeros(0, np.int64))
+    votes: Float64[np.ndarray, "tracks classes"] = field(default_factory=lambda: np.zeros((0, 0)))
+    embedding: Float64[np.ndarray, "tracks dimensions"] = field(default_factory=lambda: np.zeros((0, 0)))
+    views: list[deque] = field(default_factory=list)
+    born: int = 0
+
+    def __post_init__(self) -> None:
+        self.votes = np.zeros((len(self.number), self.classes))
+
+    def __len__(self) -> int:
+        return len(self.number)
+
+    @property
+    def semantic(self) -> Int64[np.ndarray, "tracks"]:
+        """The class that most elements voted for; the smaller class id where two have as many."""
+        return self.votes.argmax(1) if self.classes else np.zeros(len(self), np.int64)
+
+    def is_moving(self, options: TrackerOptions) -> Bool[np.ndarray, "tracks"]:
+        return (self.hits > 1) & is_moving(self.motion, options.cell)
+
+    def predict(self, seconds: float, options: TrackerOptions) -> None:
+        """Move on in time."""
+        scale = scale_of(self.size, options.cell)
+        if not options.motion:
+            # Without the stage an object may go anywhere its size lets it, from where it was seen last.
+            self.motion = start(self.motion.center, scale, options.cell)
+        self.motion = predict(self.motion, seconds, scale, options.cell)
+
+    def shifted_points(
+        self, now: float, is_wanted: Bool[np.ndarray, "tracks"], options: TrackerOptions
+    ) -> tuple[Float64[np.ndarray, "points 3"], Int32[np.ndarray, "points"]]:
+        """The points of the last views of the wanted tracks, moved on with their tracks; and the row of each point."""
+        moving = self.is_moving(options) & options.motion
+        xyz, owner = [np.zeros((0, 3))], [np.zeros(0, np.int32)]
+        for row in np.flatnonzero(is_wanted).tolist():
+            for time, points in self.views[row]:
+                shift = self.motion.velocity[row] * (now - time) if moving[row] else 0.0
+                xyz.append(points + shift)
+                owner.append(np.full(len(points), row, np.int32))
+        return np.concatenate(xyz), np.concatenate(owner)
+
+    def see(
+        self,
+        rows: Int64[np.ndarray, "matches"],
+        places: Int64[np.ndarray, "matches"],
+        observations: Observations,
+        now: float,
+        options: TrackerOptions,
+    ) -> None:
+        """Enter the objects that continue tracks."""
+        size = observations.size[places]
+        growth = np.linalg.norm(size - self.size[rows], axis=1)
+        variance = measurement_variance(scale_of(size, options.cell), options.cell, growth)
+        corrected = correct(self.motion.select(rows), observations.center[places], variance)
+        is_known = np.isfinite(corrected.center).all(1)
+        for name in ("center", "velocity", "variance"):
+            getattr(self.motion, name)[rows[is_known]] = getattr(corrected, name)[is_known]
+        self.size[rows] = _SIZE_MEMORY * self.size[rows] + (1 - _SIZE_MEMORY) * size
+        self.seen[rows], self.missed[rows] = now, 0
+        self.hits[rows] += 1
+        self.votes[rows, observations.semantic[places]] += observations.weight[places]
+        self._remember_embedding(rows, places, observations)
+        for row, place in zip(rows.tolist(), places.tolist(), strict=True):
+            self.views[row].append((now, observations.points_of(place)))
+
+    def add(
+        self, places: Int64[np.ndarray, "births"], observations: Observations, now: float, options: TrackerOptions
+    ) -> Int64[np.ndarray, "births"]:
+        """Begin tracks; returns their rows."""
+        count, before = len(places), len(self)
+        size = observations.size[places]
+        self.number = np.append(self.number, self.born + 1 + np.arange(count))
+        self.born += count
+        scale = scale_of(size, options.cell)
+        self.motion = self.motion.append(start(observations.center[places], scale, options.cell))
+        self.size = np.concatenate([self.size, size])
+        self.seen = np.append(self.seen, np.full(count, now))
+        self.missed = np.append(self.missed, np.zeros(count, np.int64))
+        self.hits = np.append(self.hits, np.ones(count, np.int64))
+        votes = np.zeros((count, self.classes))
+        votes[np.arange(count), observations.semantic[places]] = observations.weight[places]
+        self.votes = np.concatenate([self.votes, votes])
+        self.embedding = np.concatenate([self.embedding, np.full((count, self.embedding.shape[1]), np.nan)])
+        self.views += [deque([(now, observations.points_of(place))], options.window) for place in places.tolist()]
+        rows = before + np.arange(count)
+        self._remember_embedding(rows, places, observations)
+        return rows
+
+    def _remember_embedding(self, rows: np.ndarray, places: np.ndarray, observations: Observations) -> None:
+        if observations.embedding is None:
+            return
+        if self.embedding.shape[1] == 0:
+            self.embedding = np.full((len(self), observations.embedding.shape[1]), np.nan)
+        if self.embedding.shape[1] != observations.embedding.shape[1]:
+            raise ValueError(
+                f"embeddings have {observations.embedding.shape[1]} numbers, before they had {self.embedding.shape[1]};"
+                " reset the tracker between networks"
+            )
+        new, old = observations.embedding[places], self.embedding[rows]
+        mixed = _EMBEDDING_MEMORY * old + (1 - _EMBEDDING_MEMORY) * new
+        self.embedding[rows] = np.where(np.isnan(old), new, np.where(np.isnan(new), old, mixed))
+
+    def forget(self, is_over: Bool[np.ndarray, "tracks"]) -> None:
+        """Drop tracks for good."""
+        keep = ~is_over
+        if keep.all():
+            return
+        self.motion = self.motion.select(keep)
+        for name in ("number", "size", "seen", "missed", "hits", "votes", "embedding"):
+            setattr(self, name, getattr(self, name)[keep])
+        self.views = [view for view, stays in zip(self.views, keep.tolist(), strict=True) if stays]
