@@ -8,13 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import golden_file_cases as files
 import golden_label_cases as labels
 import numpy as np
 import pytest
 
 FOLDER = Path(os.environ.get("PS3D_GOLDEN", Path(__file__).parents[1] / "golden"))
 CASES = sorted(path.parent for path in FOLDER.glob("*/*/expected.json"))
-READY = ("semkitti_pq", "pq_torchmetrics", "lstq_4dpls", "stq", "nuscenes_panoptic", "mopt_4dpls")
+READY = ("semkitti_pq", "pq_torchmetrics", "lstq_4dpls", "stq", "nuscenes_panoptic", "mopt_4dpls", "mots", "motmetrics")
 CASES = [case for case in CASES if case.parent.name in READY]
 
 SCORERS: dict[str, Callable[[Path, dict[str, Any]], dict[str, Any]]] = {
@@ -24,6 +25,8 @@ SCORERS: dict[str, Callable[[Path, dict[str, Any]], dict[str, Any]]] = {
     "stq": labels.score_stq,
     "nuscenes_panoptic": labels.score_nuscenes_panoptic,
     "mopt_4dpls": labels.score_mopt_4dpls,
+    "mots": files.score_mots,
+    "motmetrics": files.score_motmetrics,
 }
 TOLERANCES = {"pq_torchmetrics": 1e-6, "mopt_4dpls": 1e-5, "vpq_deeplab2": 1e-6, "stq": 1e-9}
 LOOSER = {
