@@ -82,6 +82,14 @@ class PanopticCounts:
         return Result("panoptic_quality", self.rules.name, values, per_class, self.taxonomy.names)
 
 
+def no_counts(taxonomy: Taxonomy, rules: Rules) -> PanopticCounts:
+    """The counts of no frame."""
+    size = len(taxonomy)
+    ints = [np.zeros(size, np.int64) for _ in range(4)]
+    confusion = np.zeros((size + 1, size + 1), np.int64)
+    return PanopticCounts(taxonomy, rules, np.zeros(size), *ints[:3], np.zeros(size), ints[3], confusion)
+
+
 def count_panoptic(
     truth: Panoptic,
     prediction: Panoptic,
@@ -113,6 +121,7 @@ def count_panoptic_overlap(overlap: SegmentOverlap, taxonomy: Taxonomy, rules: R
         truth.semantic,
         truth.kind,
         truth.area,
+        np.zeros(len(truth), np.int64) if truth.rank is None else truth.rank,
         prediction.semantic,
         prediction.kind,
         prediction.area,
@@ -161,6 +170,7 @@ def _count(
     truth_class,
     truth_kind,
     stated_truth_area,
+    truth_rank,
     prediction_class,
     prediction_kind,
     stated_prediction_area,
@@ -182,8 +192,9 @@ def _count(
     on_void, is_void_there = np.zeros(predictions, np.int64), np.zeros(truths, np.int64)
     last_crowd = np.full(classes, -1, np.int64)
     for t in range(truths):
-        if truth_kind[t] == CROWD:
-            last_crowd[truth_class[t]] = t
+        c = truth_class[t]
+        if truth_kind[t] == CROWD and (last_crowd[c] < 0 or truth_rank[t] > truth_rank[last_crowd[c]]):
+            last_crowd[c] = t
     for row in range(len(shared)):
         t, p, n = truth_place[row], prediction_place[row], shared[row]
         confusion[min(prediction_class[p], classes), min(truth_class[t], classes)] += n

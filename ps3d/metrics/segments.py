@@ -1,5 +1,6 @@
 """The overlap table of one frame together with what its labels mean. Every metric is a function of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -27,6 +28,7 @@ class Segments:
         instance: number of the object; 0 = none.
         area: elements of the segment, void of the other side included.
         kind: SEGMENT, VOID_AREA, CROWD or UNLISTED.
+        rank: place in the list the segments come from, where that matters (COCO's rule about crowds).
     """
 
     key: Int64[np.ndarray, "segments"]
@@ -34,6 +36,7 @@ class Segments:
     instance: Int64[np.ndarray, "segments"]
     area: Int64[np.ndarray, "segments"]
     kind: Int8[np.ndarray, "segments"]
+    rank: Int64[np.ndarray, "segments"] | None = None
 
     def __len__(self) -> int:
         return len(self.key)
@@ -109,6 +112,47 @@ def describe_thousands(class_of_raw: Shaped[np.ndarray, "ids"], labels: np.ndarr
     """Meaning of labels written as class * 1000 + instance (nuScenes, Cityscapes, deeplab2)."""
     semantic = class_of_raw[labels // 1000].astype(np.int64)
     return Segments(labels, semantic, labels % 1000, area, _kind_of(semantic))
+
+
+def describe_encoded(classes: int, ignored: int, divisor: int, labels: np.ndarray, area: np.ndarray) -> Segments:
+    """Meaning of deeplab2's labels, class * divisor + instance. (ignored, 0) is void, (ignored, n) a crowd that excuses
+    nothing; other classes from `classes` on are not objects either."""
+    semantic, instance = labels // divisor, labels % divisor
+    is_class = semantic < classes
+    kind = np.where(is_class, SEGMENT, np.where(labels == ignored * divisor, VOID_AREA, UNLISTED)).astype(np.int8)
+    return Segments(labels, np.where(is_class, semantic, VOID), instance, area, kind)
+
+
+def pool_frames(frames: Sequence[SegmentOverlap]) -> SegmentOverlap:
+    """Consecutive frames as one: segments of one key are one tube, with the class and kind of its first frame."""
+    if len(frames) == 1:
+        return frames[0]
+    truth, truth_of = _pool_side([frame.truth for frame in frames])
+    prediction, prediction_of = _pool_side([frame.prediction for frame in frames])
+    truth_start = np.cumsum([0] + [len(frame.truth) for frame in frames])
+    prediction_start = np.cumsum([0] + [len(frame.prediction) for frame in frames])
+    joined = SegmentOverlap(
+        truth,
+        prediction,
+        np.concatenate([frame.truth_place + k for frame, k in zip(frames, truth_start, strict=False)]),
+        np.concatenate([frame.prediction_place + k for frame, k in zip(frames, prediction_start, strict=False)]),
+        np.concatenate([frame.shared for frame in frames]),
+    )
+    return regroup(joined, truth, truth_of, prediction, prediction_of)
+
+
+def _pool_side(frames: list[Segments]) -> tuple[Segments, np.ndarray]:
+    key = np.concatenate([segments.key for segments in frames])
+    keys, first, place = np.unique(key, return_index=True, return_inverse=True)
+    place = place.reshape(-1)
+    area = sum_by(place, np.concatenate([segments.area for segments in frames]), len(keys))
+    semantic = np.concatenate([segments.semantic for segments in frames])[first]
+    instance = np.concatenate([segments.instance for segments in frames])[first]
+    kind = np.concatenate([segments.kind for segments in frames])[first]
+    rank = np.concatenate(
+        [(np.zeros(len(s), np.int64) if s.rank is None else s.rank) + (i << 32) for i, s in enumerate(frames)]
+    )
+    return Segments(keys, semantic, instance, area, kind, rank[first]), place
 
 
 def merge_labels(overlap: SegmentOverlap, taxonomy: Taxonomy) -> SegmentOverlap:

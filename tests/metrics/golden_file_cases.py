@@ -1,13 +1,20 @@
 """Golden cases in the formats people exchange: MOTS text, COCO panoptic and instance JSON, frames of distances."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from golden_label_cases import plain_taxonomy
 
+from ps3d.metrics import OFFICIAL, PanopticCounts, Rules, SegmentOverlap, coco_files, count_panoptic_overlap, total
 from ps3d.metrics import object_tracking as tracking
 from ps3d.metrics.mots_files import read_mots
+from ps3d.metrics.segments import describe_encoded, index_overlap
+from ps3d.metrics.vpq import count_video_overlap
+from ps3d.ops.overlap import count_overlap
+from ps3d.structures import Taxonomy
 
 
 def score_mots(folder: Path, case: dict[str, Any]) -> dict[str, Any]:
@@ -55,3 +62,94 @@ def score_motmetrics(folder: Path, case: dict[str, Any]) -> dict[str, Any]:
         distance = np.array(frame["distance"], dtype=float).reshape(shape)
         frames.append((np.array(frame["gt_ids"]), np.array(frame["pred_ids"]), distance))
     return tracking.score_distances([frames])
+
+
+def coco_overlaps(folder: Path, taxonomy: Taxonomy, rules: Rules) -> list[SegmentOverlap]:
+    pairs = coco_files.pair_images(folder / "gt.json", folder / "pred.json")
+    return [coco_files.read_overlap(pair, taxonomy, rules) for pair in pairs]
+
+
+def score_coco_pq(folder: Path, case: dict[str, Any]) -> dict[str, Any]:
+    taxonomy, rules = coco_files.read_taxonomy(folder / "gt.json"), OFFICIAL["coco"]
+    overlaps = coco_overlaps(folder, taxonomy, rules)
+    counts = total(count_panoptic_overlap(overlap, taxonomy, rules) for overlap in overlaps)
+    return coco_scores(counts, {"iou_sum": "iou", "tp": "tp", "fp": "fp", "fn": "fn"})
+
+
+def coco_scores(counts: PanopticCounts, raw_names: dict[str, str]) -> dict[str, Any]:
+    result, taxonomy = counts.result(), counts.taxonomy
+    counted = counts.tp + counts.fp + counts.fn > 0
+    scores: dict[str, Any] = {"per_class": {}, "raw": {}}
+    for group, suffix, members in (
+        ("All", "", np.ones(len(taxonomy), bool)),
+        ("Things", "_things", taxonomy.is_thing),
+        ("Stuff", "_stuff", ~taxonomy.is_thing),
+    ):
+        figures = {name: result[name + suffix] for name in ("pq", "sq", "rq")}
+        scores[group] = figures | {"n": int((counted & members).sum())}
+    for i, category in enumerate(taxonomy.categories):
+        name = str(category.raw_ids[0])
+        scores["per_class"][name] = {key: result.per_class[key][i] for key in ("pq", "sq", "rq")}
+        scores["raw"][name] = {shown: getattr(counts, field)[i] for shown, field in raw_names.items()}
+    return scores
+
+
+def score_cityscapes_pq(folder: Path, case: dict[str, Any]) -> dict[str, Any]:
+    params = case["params"]["deeplab2"]
+    data = np.load(folder / "inputs.npz")
+    frames = zip(data["gt_enc"], data["pred_enc"], strict=True)
+    sizes = params["num_classes"], params["ignore"], params["divisor"]
+    taxonomy = plain_taxonomy(params["num_classes"], set())
+    overlaps = (encoded_overlap(*frame, *sizes) for frame in frames)
+    counts = total(count_panoptic_overlap(overlap, taxonomy, OFFICIAL["deeplab2"]) for overlap in overlaps)
+    return {
+        "cityscapesscripts": score_coco_pq(folder, case),
+        "deeplab2_panoptic_quality": deeplab2_scores(counts),
+    }
+
+
+def encoded_overlap(truth: np.ndarray, prediction: np.ndarray, *params: int) -> SegmentOverlap:
+    describe = partial(describe_encoded, *params)
+    return index_overlap(count_overlap(truth, prediction), describe, describe)
+
+
+def deeplab2_scores(counts: PanopticCounts) -> dict[str, Any]:
+    result, counted = counts.result(), counts.tp + counts.fp + counts.fn > 0
+    means = {f"{name.upper()}_mean": getattr(counts, name)[counted].mean() for name in ("tp", "fn", "fp")}
+    raw: dict[str, Any] = {name: getattr(counts, name).astype(float).tolist() for name in ("tp", "fn", "fp")}
+    raw["iou_sum"] = counts.iou.tolist()
+    return {"PQ": result["pq"], "SQ": result["sq"], "RQ": result["rq"], **means, "raw": raw}
+
+
+def score_vpq_vps(folder: Path, case: dict[str, Any]) -> dict[str, Any]:
+    taxonomy, rules = coco_files.read_taxonomy(folder / "gt.json"), OFFICIAL["vps"]
+    length, windows = case["params"]["nframes_per_video"], tuple(case["params"]["windows"])
+    overlaps = coco_overlaps(folder, taxonomy, rules)
+    counts = total(
+        count_video_overlap(overlap, taxonomy, rules, f"video {i // length}", windows)
+        for i, overlap in enumerate(overlaps)
+    )
+    result = counts.result()
+    names = {"iou": "iou", "tp": "tp", "fp": "fp", "fn": "fn"}
+    scores: dict[str, Any] = {}
+    for k, window in counts.windows.items():
+        scores[f"window{k}"] = figures = coco_scores(window, names)
+        for name, raw in figures.pop("raw").items():
+            figures["per_class"][name] |= raw
+    suffixes = {"All": "", "Things": "_things", "Stuff": "_stuff"}
+    scores["VPQ"] = {group: result["vpq" + suffix] for group, suffix in suffixes.items()}
+    return scores
+
+
+def score_vpq_deeplab2(folder: Path, case: dict[str, Any]) -> dict[str, Any]:
+    params = case["params"]
+    data = np.load(folder / "inputs.npz")
+    sizes = params["num_classes"], params["ignored_label"], params["max_instances_per_category"]
+    taxonomy, rules = plain_taxonomy(params["num_classes"], set()), OFFICIAL["deeplab2"]
+    windows = tuple(int(key.removeprefix("window")) for key in case["expected"] if key.startswith("window"))
+    frames = zip(data["sequence"], data["gt"], data["pred"], strict=True)
+    counts = total(
+        count_video_overlap(encoded_overlap(truth, prediction, *sizes), taxonomy, rules, str(name), windows)
+        for name, truth, prediction in frames
+    )
+    return {f"window{k}": deeplab2_scores(window) for k, window in counts.windows.items()}
