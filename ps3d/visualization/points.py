@@ -52,8 +52,8 @@ def render_points(
         is_shaded: darken points behind edges of depth, which makes shapes readable without lighting
             (eye-dome lighting: Boucheny, 2009).
     """
-    image, depth = _render(xyz, colors, view, size, point_size, radius, background)
-    return _shade(image, depth) if is_shaded else image
+    image, depth = render_depth(xyz, colors, view, size, point_size, radius, background)
+    return shade(image, depth) if is_shaded else image
 
 
 def draw_points(
@@ -99,37 +99,6 @@ def draw_lines(
     return np.asarray(canvas).copy()
 
 
-def box_segments(corners: Float[np.ndarray, "boxes 8 3"]) -> Float[np.ndarray, "segments 2 3"]:
-    """The twelve edges of boxes, whatever the order of their corners: each corner joins its three nearest by edges.
-
-    In a box a corner's three edges are the offsets that are shorter than the diagonals they span; they are found from
-    the first corner: the two ends of an edge differ in exactly one of the three edge coordinates.
-    """
-    edges = []
-    for box in corners:
-        offset = box - box[0]
-        basis = _edge_vectors(offset)
-        coordinates = np.rint(np.linalg.lstsq(basis.T, offset.T, rcond=None)[0].T).astype(int)
-        differ = np.abs(coordinates[:, None] - coordinates[None]).sum(-1)
-        edges += [(box[i], box[j]) for i in range(8) for j in range(i) if differ[i, j] == 1]
-    return np.array(edges, corners.dtype).reshape(-1, 2, 3)
-
-
-def _edge_vectors(offset: Float[np.ndarray, "8 3"]) -> Float[np.ndarray, "3 3"]:
-    """Three mutually perpendicular offsets from the first corner."""
-    order = np.argsort(np.linalg.norm(offset, axis=1))[1:]
-    chosen: list[np.ndarray] = []
-    for place in order:
-        length = np.linalg.norm(offset[place])
-        if length > 1e-9 and all(
-            abs(offset[place] @ edge) < 1e-3 * length * np.linalg.norm(edge) + 1e-9 for edge in chosen
-        ):
-            chosen.append(offset[place])
-    if len(chosen) != 3:
-        raise ValueError(f"these corners are not those of a box: {np.round(offset, 3).tolist()}")
-    return np.stack(chosen)
-
-
 def _project_segment(ends: np.ndarray, intrinsics: np.ndarray, is_perspective: bool) -> np.ndarray | None:
     if is_perspective:
         if (ends[:, 2] < _NEAR).all():
@@ -143,15 +112,16 @@ def _project_segment(ends: np.ndarray, intrinsics: np.ndarray, is_perspective: b
     return flat if (np.abs(flat) < 1e5).all() else None
 
 
-def _render(
+def render_depth(
     xyz: Float[np.ndarray, "points 3"],
     colors: UInt8[np.ndarray, "points 3"],
     view: View,
     size: tuple[int, int],
     point_size: float | int,
-    radius: float | int,
-    background: tuple[int, int, int],
+    radius: float | int = 0.0,
+    background: tuple[int, int, int] = BACKGROUND,
 ) -> tuple[UInt8[np.ndarray, "height width 3"], Float32[np.ndarray, "height width"]]:
+    """`render_points` that also returns the distance along the camera's axis in meters, inf where nothing is."""
     image = np.empty((*size, 3), np.uint8)
     image[:] = background
     depth = np.full(size, np.inf, np.float32)
@@ -207,9 +177,10 @@ def _splat_kernel(image, depth, local, colors, intrinsics, is_perspective, point
                     image[v, u, 2] = colors[i, 2]
 
 
-def _shade(
-    image: UInt8[np.ndarray, "height width 3"], depth: Float32[np.ndarray, "height width"], strength: float = 6.0
+def shade(
+    image: UInt8[np.ndarray, "height width 3"], depth: Float32[np.ndarray, "height width"], strength: float | int = 6.0
 ) -> UInt8[np.ndarray, "height width 3"]:
+    """Darken what lies behind its neighbors in the picture (eye-dome lighting: Boucheny, 2009)."""
     return _shade_kernel(image, np.log(depth), np.float32(strength))
 
 

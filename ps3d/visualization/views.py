@@ -70,3 +70,10 @@ def camera_view(camera: Camera) -> View:
 
 VIEWS = {"follow": follow_view, "bird": bird_view}
 """Views by name that need no calibration."""
+
+
+def find_view(name: str) -> View:
+    """A view by its name. Raises KeyError with the known names."""
+    if name not in VIEWS:
+        raise KeyError(f"no view {name!r}; known are {', '.join(VIEWS)}, and image where there are cameras")
+    return VIEWS[name]()

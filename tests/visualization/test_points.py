@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ps3d.structures import Camera
-from ps3d.visualization.points import BACKGROUND, box_segments, draw_lines, draw_points, render_points
+from ps3d.visualization.points import BACKGROUND, draw_lines, draw_points, render_points
 from ps3d.visualization.views import View, bird_view, camera_view, follow_view, look_at
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)
@@ -100,22 +100,6 @@ def test_a_line_through_the_camera_is_cut():
     drawn = draw_lines(np.zeros((40, 40, 3), np.uint8), ends, np.array([RED, GREEN], np.uint8), view)
     assert (drawn == RED).all(-1).any()
     assert not (drawn == GREEN).all(-1).any()
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_a_box_has_twelve_edges_whatever_the_order_of_its_corners(seed):
-    rng = np.random.default_rng(seed)
-    size = np.array([4.0, 1.8, 1.5])
-    corners = np.array(list(itertools.product((-0.5, 0.5), repeat=3))) * size
-    turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
-    edges = box_segments((corners @ turn.T + rng.normal(size=3))[rng.permutation(8)][None])
-    lengths = np.sort(np.linalg.norm(edges[:, 0] - edges[:, 1], axis=1))
-    np.testing.assert_allclose(lengths, np.repeat(np.sort(size), 4), atol=1e-6)
-
-
-def test_corners_of_something_else_are_refused():
-    with pytest.raises(ValueError, match="not those of a box"):
-        box_segments(np.random.default_rng(0).normal(size=(1, 8, 3)))
 
 
 def test_a_view_without_direction_is_refused():
