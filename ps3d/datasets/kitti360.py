@@ -239,6 +239,9 @@ def encode_labels(
         ValueError: an id outside the taxonomy; the message starts with `where`.
     """
     semantic = taxonomy.encode(raw, where)
-    k = number.astype(np.int32) % INSTANCES_PER_LABEL
-    is_object = (k > 0) & np.append(taxonomy.is_thing, np.zeros(256 - len(taxonomy), bool))[semantic]
-    return Panoptic(semantic, np.where(is_object, raw.astype(np.int32) * INSTANCES_PER_LABEL + k, 0).astype(np.int32))
+    is_thing = np.append(taxonomy.is_thing, np.zeros(256 - len(taxonomy), bool))
+    objects = np.flatnonzero((number.reshape(-1) != 0) & is_thing[semantic].reshape(-1))
+    k = number.reshape(-1)[objects].astype(np.int32) % INSTANCES_PER_LABEL
+    instance = np.zeros(raw.size, np.int32)
+    instance[objects] = np.where(k > 0, raw.reshape(-1)[objects].astype(np.int32) * INSTANCES_PER_LABEL + k, 0)
+    return Panoptic(semantic, instance.reshape(raw.shape))
