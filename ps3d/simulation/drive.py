@@ -1,0 +1,238 @@
+"""One drive from a seed: plan the street, take the frames (in parallel), write KITTI-360's layout with exact truth."""
+
+import json
+import multiprocessing
+import os
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64
+
+from ps3d.datasets.kitti360_calibration import KITTI360_CALIBRATION, write_calibration
+from ps3d.datasets.kitti360_files import write_cam0_to_world, write_poses, write_scan, write_timestamps
+from ps3d.datasets.kitti360_layout import Kitti360Layout, drive_name
+from ps3d.datasets.label_files import write_labels
+from ps3d.ops.atomic_file import atomic_write
+from ps3d.simulation.lidar import Beams, LidarModel, draw_beams, sweep
+from ps3d.simulation.raycasting import RayScene, import_open3d
+from ps3d.simulation.schedule import Schedule, make_schedule
+from ps3d.simulation.traffic import Actor, actor_shape
+from ps3d.simulation.world import World, make_world
+from ps3d.structures import SWEEP_SECONDS
+
+VERSION = 1
+"""Grows when the same settings give other bytes."""
+_VIEW = 88.0
+_LIDAR, _WORLD = 100, 200
+
+
+@dataclass(frozen=True)
+class DriveSettings:
+    """What determines a drive's bytes.
+
+    Attributes:
+        drive: number of the drive; each number is another street.
+        frames: how many.
+        seed: of everything.
+        cameras: 0, 1 or 2 rectified cameras.
+        spacing: meters between frames.
+        version: of the simulator.
+    """
+
+    drive: int
+    frames: int
+    seed: int
+    cameras: int = 0
+    spacing: float = 0.8
+    version: int = VERSION
+
+
+@dataclass(frozen=True)
+class DriveSummary:
+    """What a call did.
+
+    Attributes:
+        name: the drive's folder name.
+        written: frames that were made now.
+        skipped: frames that were there already.
+        points: points of the frames that were made now.
+    """
+
+    name: str
+    written: int
+    skipped: int
+
+
+def simulate_drive(
+    root: str | Path,
+    drive: int,
+    frames: int,
+    seed: int,
+    cameras: int = 0,
+    spacing: float = 0.8,
+    workers: int = 1,
+    progress: Callable[[int], None] | None = None,
+) -> DriveSummary:
+    """Write one drive under `root` in KITTI-360's layout, with exact truth for every point under `ps3d_truth/`.
+
+    The same arguments give the same bytes, whatever `workers`. Frames that exist are kept, so a stopped call goes on.
+
+    Args:
+        drive: number of the drive, 0..9999; with another number the same seed gives another street.
+        cameras: 0, 1 (image_00) or 2 (image_00 and image_01) with their label pictures.
+        spacing: meters from frame to frame. Up to 1.6 m every sweep is a frame; beyond, frame numbers have gaps, and
+            sweeps are still taken at city speed. 17 m suits training sets.
+        workers: processes.
+        progress: called with the number of frames that are done.
+
+    Raises:
+        ImportError: Open3D is missing; the message says how to install it.
+        ValueError: a setting out of range, or the folder holds the drive with other settings.
+    """
+    settings = DriveSettings(drive, frames, seed, cameras, spacing)
+    schedule = make_schedule(frames, spacing)
+    if cameras not in (0, 1, 2):
+        raise ValueError(f"cameras is {cameras}; use 0, 1 or 2")
+    import_open3d()
+    root = Path(root)
+    layout, name = Kitti360Layout(root), drive_name(drive)
+    _claim(layout, name, settings)
+    _write_drive_files(layout, name, schedule, _world_of(settings))
+    open_frames = [f for f in schedule.frames if not _is_done(layout, name, settings, f)]
+    jobs = _split(schedule, open_frames, workers)
+    if workers > 1 and len(jobs) > 1:
+        _run_in_processes(root, settings, jobs, open_frames, workers, progress)
+    else:
+        for stretch, wanted in jobs:
+            for frame in wanted:
+                _take_frames(str(root), settings, stretch, (frame,))
+                if progress:
+                    progress(sum(_is_done(layout, name, settings, f) for f in schedule.frames))
+    return DriveSummary(name, len(open_frames), frames - len(open_frames))
+
+
+def _claim(layout: Kitti360Layout, name: str, settings: DriveSettings) -> None:
+    """Note the settings beside the truth, or check that they are the same."""
+    note = layout.root / "ps3d_truth" / name / "simulation.json"
+    wanted = asdict(settings)
+    if note.exists():
+        found = json.loads(note.read_text())
+        if different := [key for key in wanted if found.get(key) != wanted[key]]:
+            raise ValueError(
+                f"{note}: this drive was simulated with other settings ({', '.join(different)}); "
+                f"choose another --out, or delete {name} there to make it anew"
+            )
+        return
+    with atomic_write(note) as temporary:
+        temporary.write_text(json.dumps(wanted, indent=1) + "\n")
+
+
+def _is_done(layout: Kitti360Layout, name: str, settings: DriveSettings, frame: int) -> bool:
+    """The label file is written last of all a frame has."""
+    return (layout.truth(name) / f"{frame:010d}.label").exists()
+
+
+@lru_cache(maxsize=2)
+def _world_of(settings: DriveSettings) -> World:
+    schedule = make_schedule(settings.frames, settings.spacing)
+    return make_world([settings.seed, settings.drive, _WORLD], schedule.length, schedule.seconds, schedule.speed)
+
+
+@lru_cache(maxsize=1)
+def _scene_of(settings: DriveSettings, stretch: tuple[int, ...]) -> tuple[RayScene, Float64[np.ndarray, "3"]]:
+    """Everything that stands still around a stretch, relative to its origin."""
+    world = _world_of(settings)
+    start, end = (float(world.traffic.ego.distance(f * SWEEP_SECONDS)) for f in (stretch[0], stretch[-1]))
+    origin = np.round(world.road.position(0.5 * (start + end)))
+    mesh = world.static_mesh(start - _VIEW, end + _VIEW)
+    return RayScene(mesh.shifted(*(-origin).tolist())), origin
+
+
+@lru_cache(maxsize=400)
+def _scene_of_shape(key: tuple) -> RayScene:
+    return RayScene(actor_shape(*key))
+
+
+def actor_scene(actor: Actor, time: float) -> RayScene:
+    """The scene of an actor's shape at a time, cached."""
+    return _scene_of_shape(actor.shape_key(time))
+
+
+@lru_cache(maxsize=2)
+def _beams_of(seed: int, drive: int) -> Beams:
+    return draw_beams(LidarModel(), np.random.default_rng([seed, drive, _LIDAR]))
+
+
+def world_offset(settings: DriveSettings) -> Float64[np.ndarray, "3"]:
+    """Where the drive's own frame lies in the written world: kilometers away, as in the real data."""
+    rng = np.random.default_rng([settings.seed, settings.drive, 300])
+    return np.round([rng.uniform(800, 3800), rng.uniform(2500, 4200), rng.uniform(105, 130)])
+
+
+def _write_drive_files(layout: Kitti360Layout, name: str, schedule: Schedule, world: World) -> None:
+    """Calibration, time stamps and the pose of every sweep, also of those that are left out."""
+    if not (layout.calibration / "image_03.yaml").exists():
+        write_calibration(layout.calibration)
+    write_timestamps(layout.scan_timestamps(name), schedule.timestamps())
+    offset = np.eye(4)
+    offset[:3, 3] = world_offset(_settings_from(layout, name))
+    poses = {f: offset @ world.traffic.world_from_vehicle(f * SWEEP_SECONDS) for f in range(schedule.last + 1)}
+    write_poses(layout.poses(name), poses)
+    vehicle_from_camera = KITTI360_CALIBRATION.vehicle_from_rectified("image_00")
+    write_cam0_to_world(layout.cam0_to_world(name), {f: pose @ vehicle_from_camera for f, pose in poses.items()})
+
+
+def _settings_from(layout: Kitti360Layout, name: str) -> DriveSettings:
+    return DriveSettings(**json.loads((layout.root / "ps3d_truth" / name / "simulation.json").read_text()))
+
+
+def _split(schedule: Schedule, open_frames: list[int], workers: int) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Jobs (stretch, frames): few enough that scenes are not built again and again, enough for all workers."""
+    missing = set(open_frames)
+    stretches = [(s, tuple(f for f in s if f in missing)) for s in schedule.stretches()]
+    stretches = [(s, wanted) for s, wanted in stretches if wanted]
+    pieces = max(1, -(-workers // max(len(stretches), 1)))
+    jobs = []
+    for stretch, wanted in stretches:
+        parts = [tuple(part.tolist()) for part in np.array_split(wanted, pieces)]
+        jobs += [(stretch, part) for part in parts if part]
+    return jobs
+
+
+def _run_in_processes(root: Path, settings: DriveSettings, jobs, open_frames, workers: int, progress) -> None:
+    layout, name = Kitti360Layout(root), drive_name(settings.drive)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(jobs)), context, initializer=_one_thread) as pool:
+        futures = {pool.submit(_take_frames, str(root), settings, stretch, wanted) for stretch, wanted in jobs}
+        while futures:
+            done, futures = wait(futures, timeout=0.5, return_when=FIRST_COMPLETED)
+            for future in done:
+                future.result()
+            if progress:
+                missing = sum(not _is_done(layout, name, settings, f) for f in open_frames)
+                progress(settings.frames - missing)
+
+
+def _one_thread() -> None:
+    """Workers are the parallelism: libraries must not add threads of their own."""
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ[variable] = "1"
+
+
+def _take_frames(root: str, settings: DriveSettings, stretch: tuple[int, ...], frames: tuple[int, ...]) -> None:
+    """Make and write some frames of one stretch."""
+    layout, name = Kitti360Layout(Path(root)), drive_name(settings.drive)
+    world = _world_of(settings)
+    static, origin = _scene_of(settings, stretch)
+    beams = _beams_of(settings.seed, settings.drive)
+    for frame in frames:
+        rng = np.random.default_rng([settings.seed, settings.drive, frame, _LIDAR])
+        vehicle_from_lidar = KITTI360_CALIBRATION.vehicle_from_lidar
+        time = frame * SWEEP_SECONDS
+        scan = sweep(LidarModel(), beams, static, origin, world.traffic, time, vehicle_from_lidar, actor_scene, rng)
+        write_scan(layout.scan(name, frame), scan.xyz, scan.intensity)
+        write_labels(layout.truth(name) / f"{frame:010d}.label", scan.semantic, scan.instance)

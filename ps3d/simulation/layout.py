@@ -1,0 +1,482 @@
+"""Where everything stands: furnishing the sections of a street, without anything in anything else."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ps3d.simulation.items import MAKERS, InstanceNumbers, Item
+from ps3d.simulation.meshes import Real
+from ps3d.simulation.plants import TREE_HEIGHTS, TREE_WIDTHS
+from ps3d.simulation.sections import PARKING, ROAD, SIDEWALK, VERGE, Section, Side
+
+KEEP_OUT = 2.6
+"""Nothing of height stands nearer to the ego vehicle's path than this, meters."""
+
+SOLIDS = ("building", "hall", "garage")
+
+Rectangle = tuple[Real, Real, Real, Real]
+
+
+def _meets(area: Rectangle, others: list[Rectangle]) -> bool:
+    s0, s1, d0, d1 = area
+    return any(s1 > a and s0 < b and d1 > c and d0 < e for a, b, c, e in others)
+
+
+@dataclass
+class Plot:
+    """One side of one section while it is furnished; `sign` is +1 for the left side.
+
+    `taken` holds the rectangles (s0, s1, d0, d1) in use, d outward; `solids` those of buildings and `crowns` those of
+    trees' crowns, which must not meet, while a crown may hang over anything lower.
+    """
+
+    section: Section
+    side: Side
+    sign: int
+    rng: np.random.Generator
+    items: list[Item] = field(default_factory=list)
+    taken: list[Rectangle] = field(default_factory=list)
+    solids: list[Rectangle] = field(default_factory=list)
+    crowns: list[Rectangle] = field(default_factory=list)
+
+    def is_free(self, s: Real, d: Real, half_s: Real, half_d: Real) -> bool:
+        if d - half_d < KEEP_OUT:
+            return False
+        return not _meets((s - half_s, s + half_s, d - half_d, d + half_d), self.taken)
+
+    def take(self, s: Real, d: Real, half_s: Real, half_d: Real) -> None:
+        self.taken.append((s - half_s, s + half_s, d - half_d, d + half_d))
+
+    def put(
+        self, name: str, s: Real, d: Real, half: tuple[Real, Real] = (0.3, 0.3), yaw: Real = 0.0,
+        inside: bool = True, reserve: bool = True, **options,
+    ) -> bool:  # fmt: skip
+        """Place an item if its rectangle is free. `yaw` is for the left side; the right side is turned by half a turn.
+
+        Args:
+            half: half the extent along and across the road.
+            inside: True if it must not reach over the section's ends.
+            reserve: False if others may stand in it.
+        """
+        half_s, half_d = half
+        if inside and not (self.section.start + half_s <= s <= self.section.end - half_s):
+            return False
+        if not self.is_free(s, d, half_s, half_d):
+            return False
+        area = (s - half_s, s + half_s, d - half_d, d + half_d)
+        if name in SOLIDS:
+            if _meets(area, self.crowns):
+                return False
+            self.solids.append(area)
+        if reserve:
+            self.taken.append(area)
+        turn = yaw if self.sign > 0 else yaw + np.pi
+        self.items.append(Item(name, s, self.sign * d, turn, int(self.rng.integers(2**31)), options, half))
+        return True
+
+    def plant(self, s: Real, d: Real, kinds: tuple[str, ...], height: Real = 0.0, **options) -> bool:
+        """Place the first of these kinds of trees whose crown reaches into no building."""
+        for kind in kinds:
+            low, high = TREE_HEIGHTS[kind]
+            tall = height or float(self.rng.uniform(low, high))
+            radius = min(1.2 * tall * TREE_WIDTHS[kind], 4.5)
+            crown = (s - radius, s + radius, d - radius, d + radius)
+            is_inside = self.section.start + radius <= s <= self.section.end - radius
+            hangs_low = d - radius < KEEP_OUT and options.get("crown_base", 0.0) < 4.0
+            if not is_inside or hangs_low or _meets(crown, self.solids) or not self.is_free(s, d, 0.35, 0.35):
+                continue
+            self.crowns.append(crown)
+            return self.put("tree", s, d, (0.35, 0.35), kind=kind, height=tall, **options)
+        return False
+
+    def spots(self, spacing: Real, jitter: Real = 0.35) -> np.ndarray:
+        """Places along the section about `spacing` meters apart."""
+        count = max(0, int((self.section.length - 1) / spacing))
+        middle = self.section.start + (np.arange(count) + 0.5 + self.rng.uniform(-jitter, jitter, count)) * (
+            self.section.length / max(count, 1)
+        )
+        return middle
+
+
+def furnish(section: Section, seed: list[int]) -> list[Item]:
+    """All that stands still in a section."""
+    items: list[Item] = []
+    for sign, side in ((1, section.left), (-1, section.right)):
+        rng = np.random.default_rng([*seed, section.number, sign + 1])
+        plot = Plot(section, side, sign, rng)
+        if side.use == "street":
+            _furnish_street(plot)
+        elif side.use == "corner":
+            _furnish_corner(plot)
+        else:
+            _park(plot)
+            FURNISH[side.use](plot)
+            _furnish_curb(plot)
+        items += plot.items
+    return items
+
+
+def number_items(items: list[Item], numbers: InstanceNumbers) -> list[Item]:
+    """The same items with the numbers of their objects."""
+    return [replace(item, instance_of=numbers.take(MAKERS[item.kind][1])) for item in items]
+
+
+LENGTHS = {"car": 4.6, "truck": 8.6, "bus": 13.2, "caravan": 6.8, "trailer": 6.2, "motorcycle": 2.1, "transporter": 6.1}
+
+
+def _draw_parked(rng: np.random.Generator, quarter: str) -> str:
+    kinds = ("car", "transporter", "truck", "bus", "caravan", "trailer", "motorcycle")
+    shares = {
+        "industrial": (0.60, 0.10, 0.16, 0.03, 0.02, 0.07, 0.02),
+        "urban": (0.80, 0.05, 0.05, 0.02, 0.01, 0.01, 0.06),
+    }
+    share = np.array(shares.get(quarter, (0.83, 0.05, 0.03, 0.005, 0.025, 0.02, 0.04)))
+    return kinds[int(rng.choice(len(kinds), p=share / share.sum()))]
+
+
+def _park(plot: Plot) -> None:
+    """Vehicles in the parking lane, bumper to bumper with gaps."""
+    side, rng, section = plot.side, plot.rng, plot.section
+    if side.width(PARKING) < 1.5 or section.length < 8:
+        return
+    middle = side.edges[ROAD] + 0.5 * side.width(PARKING)
+    fill = rng.uniform(0.35, 0.85)
+    s = section.start + rng.uniform(0.3, 4)
+    while s < section.end - 4:
+        kind = _draw_parked(rng, section.quarter)
+        length = LENGTHS[kind]
+        if rng.random() < fill:
+            backward = rng.random() < 0.12
+            yaw = np.pi * (1 + backward)
+            is_wide = kind in ("truck", "bus")
+            d = max(middle + rng.normal(0, 0.06), KEEP_OUT + (1.30 if is_wide else 1.06))
+            half = (length / 2, 1.28 if is_wide else 1.05)
+            options: dict = {"kind": "transporter"} if kind == "transporter" else {}
+            name = "car" if kind == "transporter" else kind
+            if kind == "motorcycle":
+                for k in range(int(rng.integers(1, 4))):
+                    plot.put(name, s + 0.6 + 0.9 * k, d + 0.1, (0.4, 1.0), yaw=np.pi / 2 + rng.normal(0, 0.15))
+                length = 3.4
+            else:
+                plot.put(name, s + length / 2, d, half, yaw=yaw + rng.normal(0, 0.012), **options)
+        s += length + rng.uniform(0.4, 1.3)
+
+
+def _boundary(plot: Plot, d: Real, openness: Real = 0.15, kinds: tuple[Real, Real, Real] = (0.42, 0.33, 0.25)) -> None:
+    """Hedges, fences and walls along the street at distance d, with gates and gaps."""
+    rng, section = plot.rng, plot.section
+    s = section.start
+    while s < section.end - 1.0:
+        run = min(rng.uniform(5, 17), section.end - s)
+        choice = "" if rng.random() < openness else ("hedge", "fence", "wall")[int(rng.choice(3, p=kinds))]
+        style = {"seed": int(rng.integers(2**31)), "height": float(rng.uniform(0.7, 2.1))}
+        pieces = max(1, int(np.ceil(run / 6.0)))
+        for k in range(pieces if choice else 0):
+            length = run / pieces
+            middle = s + (k + 0.5) * length
+            options: dict = {"length": length + 0.02}
+            half_d = 0.2
+            if choice == "hedge":
+                thickness = float(0.5 + 0.35 * style["height"])
+                options |= {"height": style["height"], "thickness": thickness}
+                half_d = thickness / 2
+            if plot.is_free(middle, d + half_d, 0.5 * length - 0.01, half_d) and middle > section.start:
+                plot.take(middle, d + half_d, 0.5 * length, half_d)
+                turn = 0.0 if plot.sign > 0 else np.pi
+                plot.items.append(
+                    Item(choice, middle, plot.sign * (d + half_d), turn, style["seed"], options, (0.5 * length, half_d))
+                )
+        s += run
+        if choice and rng.random() < 0.45:
+            width = rng.uniform(1.2, 4.0)
+            if rng.random() < 0.6 and s + width < section.end:
+                plot.put("gate", s + width / 2, d + 0.2, (width / 2, 0.2), length=width)
+            s += width
+        if rng.random() < 0.3:
+            plot.put("weeds", s - run / 2, d - 0.12, (run / 2 - 0.1, 0.12), reserve=False, length=run - 0.5, width=0.3)
+
+
+def _behind(plot: Plot, nearest: Real, density: Real = 1.0) -> None:
+    """Trees, hedges and houses of the next street, to close the view."""
+    rng = plot.rng
+    for s in plot.spots(8.0 / density):
+        d = nearest + abs(rng.normal(3, 6))
+        if d < 68:
+            plot.plant(s, d, _shuffled(rng))
+    for s in plot.spots(18):
+        d = rng.uniform(nearest + 10, max(nearest + 14, 55))
+        width, depth = rng.uniform(8, 15), rng.uniform(8, 11)
+        if rng.random() < 0.5:
+            plot.put("building", s, d + depth / 2, (width / 2 + 0.5, depth / 2 + 0.5), width=width, depth=depth,
+                     height=float(rng.uniform(3, 8)), roof="gable") and _front(plot, depth)  # fmt: skip
+
+
+def _front(plot: Plot, depth: Real) -> None:
+    """The item just put was centered; makers of buildings want the front."""
+    item = plot.items[-1]
+    plot.items[-1] = replace(item, d=item.d - plot.sign * depth / 2)
+
+
+def _building(plot: Plot, s: Real, front: Real, width: Real, depth: Real, kind: str = "building", **options) -> bool:
+    is_put = plot.put(
+        kind, s, front + depth / 2, (width / 2 + 0.4, depth / 2 + 0.9), width=width, depth=depth, **options
+    )
+    if is_put:
+        _front(plot, depth)
+    return is_put
+
+
+def _shuffled(rng: np.random.Generator) -> tuple[str, ...]:
+    """Kinds of trees in the order they are tried, the slender last."""
+    wide = ["round", "spreading", "conifer", "stems"]
+    return (wide[int(rng.integers(4))], "columnar" if rng.random() < 0.5 else "stems", "young")
+
+
+def _furnish_houses(plot: Plot) -> None:
+    rng, side, section = plot.rng, plot.side, plot.section
+    edge = side.edges[SIDEWALK] + 0.15
+    setback = rng.uniform(2.6, 6.5)
+    s = section.start + rng.uniform(0.5, 4)
+    while s < section.end - 7:
+        width, depth = rng.uniform(7.5, 13), rng.uniform(8, 12)
+        roof = ("gable", "gable", "cross", "hip", "flat")[int(rng.integers(5))]
+        height = float(rng.uniform(2.8, 6.4) if rng.random() < 0.8 else rng.uniform(6.5, 9.5))
+        width = min(width, section.end - s - 0.8)
+        front = edge + setback + rng.normal(0, 0.4) + 0.9
+        if width > 5:
+            _building(plot, s + width / 2, front, width, depth, height=height, roof=roof)
+        s += width + 0.8
+        gap = rng.uniform(2.0, 8.0)
+        if gap > 4.2 and rng.random() < 0.55 and s + 3.6 < section.end:
+            depth = rng.uniform(5, 7)
+            if plot.put("garage", s + 1.7, front + 1.5 + depth / 2, (1.7, depth / 2), width=3.1, depth=depth):
+                _front(plot, depth)
+            if rng.random() < 0.4:
+                plot.put("car", s + 1.7, edge + setback / 2 + 0.8, (1.1, 2.4), yaw=-np.pi / 2)
+        elif rng.random() < 0.7:
+            plot.plant(s + gap / 2, front + rng.uniform(0, 6), _shuffled(rng))
+        s += gap
+    _boundary(plot, edge, openness=0.16)
+    for s in plot.spots(3.2):
+        d = edge + rng.uniform(1.2, setback + 1.0)
+        if rng.random() < 0.72:
+            radius = float(rng.uniform(0.4, 1.0))
+            plot.put("bush", s, d, (radius, radius), radius=radius)
+        elif rng.random() < 0.75:
+            plot.plant(s, d, (str(rng.choice(["stems", "conifer", "round"])), "young"), float(rng.uniform(3, 6)))
+    _behind(plot, edge + setback + 13)
+
+
+def _furnish_row(plot: Plot) -> None:
+    rng, side, section = plot.rng, plot.side, plot.section
+    edge = side.edges[SIDEWALK] + 0.05
+    storeys = int(rng.integers(2, 6))
+    s = section.start
+    is_set_back = rng.random() < 0.25
+    front = edge + (rng.uniform(1.5, 4.0) if is_set_back else rng.uniform(0.0, 0.3)) + 0.9
+    while s < section.end - 5:
+        width = min(rng.uniform(9, 20), section.end - s)
+        if rng.random() < 0.12:
+            width = min(rng.uniform(3, 7), section.end - s)
+            half = (width / 2, 0.2)
+            kind = ("wall", "fence", "gate")[int(rng.integers(3))]
+            plot.put(kind, s + width / 2, edge + 0.3, half, length=width)
+            plot.plant(s + width / 2, edge + 4, ("stems", "columnar", "young"))
+        else:
+            height = float(3.0 * np.clip(storeys + rng.integers(-1, 2), 2, 6))
+            roof = "flat" if rng.random() < 0.35 else "gable"
+            depth = rng.uniform(9, 13)
+            options = {
+                "width": width - 0.01,
+                "depth": depth,
+                "height": height,
+                "roof": roof,
+                "shop": rng.random() < 0.4,
+            }
+            if plot.put("building", s + width / 2, front + depth / 2, (width / 2 - 0.02, depth / 2 + 0.85), **options):
+                _front(plot, depth)
+        s += width
+    if is_set_back:
+        _boundary(plot, edge, openness=0.35, kinds=(0.4, 0.35, 0.25))
+        for s in plot.spots(3.5):
+            plot.put("bush", s, edge + 1.2, (0.5, 0.5), radius=0.5)
+    _behind(plot, edge + 17, 0.5)
+
+
+def _furnish_park(plot: Plot) -> None:
+    rng, side = plot.rng, plot.side
+    edge = side.edges[SIDEWALK] + 0.15
+    if rng.random() < 0.75:
+        _boundary(plot, edge, openness=0.2, kinds=(0.40, 0.35, 0.25))
+    low = rng.random() < 0.5
+    for _ in range(int(plot.section.length * 1.1)):
+        s, d = rng.uniform(plot.section.start, plot.section.end), edge + 1.0 + abs(rng.normal(0, 14))
+        if d > 66:
+            continue
+        options = {"crown_base": float(rng.uniform(0.6, 1.6))} if low and rng.random() < 0.5 else {}
+        plot.plant(s, d, _shuffled(rng), **options)
+    for s in plot.spots(2.4):
+        radius = float(rng.uniform(0.5, 1.5))
+        plot.put("bush", s, edge + 1.2 + abs(rng.normal(0, 7)), (radius, radius), inside=False, radius=radius)
+    for s in plot.spots(16):
+        plot.put("bench", s, edge + 0.6, (0.9, 0.4))
+    for s in plot.spots(20):
+        plot.put("person", s, edge + rng.uniform(0.6, 9), (0.4, 0.4), yaw=float(rng.uniform(0, 6)), inside=False)
+    if rng.random() < 0.4:
+        _behind(plot, edge + 30)
+
+
+def _furnish_industrial(plot: Plot) -> None:
+    rng, side, section = plot.rng, plot.side, plot.section
+    edge = side.edges[SIDEWALK] + 0.15
+    setback = rng.uniform(6, 13)
+    _boundary(plot, edge, openness=0.12, kinds=(0.2, 0.55, 0.25))
+    width = min(rng.uniform(18, 45), section.length - 2)
+    depth = rng.uniform(12, 20)
+    _building(plot, section.middle, edge + setback, width, depth, kind="hall", height=float(rng.uniform(4.5, 9)))
+    for s in plot.spots(5.5):
+        d = edge + 1.2 + rng.uniform(1.2, max(setback - 2.5, 2))
+        kind = str(
+            rng.choice(
+                ["truck", "trailer", "car", "container", "truck", "car", "bus"],
+                p=[0.2, 0.14, 0.26, 0.12, 0.1, 0.12, 0.06],
+            )
+        )
+        along = rng.random() < 0.5 or kind in ("truck", "bus")
+        half_long, half_wide = {"truck": (6.8, 1.4), "bus": (6.6, 1.4), "container": (3.2, 1.3)}.get(kind, (2.5, 1.1))
+        half = (half_long, half_wide) if along else (half_wide, half_long)
+        plot.put(kind, s, d + half[1] * 0.3, half, yaw=(0 if along else np.pi / 2) + np.pi * int(rng.integers(2)))
+    for s in plot.spots(7):
+        plot.put("bush", s, edge + 0.9, (0.6, 0.5), radius=0.55)
+        plot.plant(s + 2, edge + 1.6, ("young",))
+    _behind(plot, edge + setback + depth + 3)
+
+
+def _furnish_green(plot: Plot) -> None:
+    rng, side = plot.rng, plot.side
+    edge = max(side.edges[SIDEWALK], side.edges[ROAD] + 0.8) + 0.3
+    if rng.random() < 0.28 and side.width(PARKING) < 1:
+        d = side.edges[PARKING] + 0.55
+        for s in np.arange(plot.section.start + 2, plot.section.end - 2, 4.0):
+            plot.put("guard rail", s, d, (1.98, 0.15), length=4.0)
+    style = rng.random()
+    if style < 0.8:
+        _boundary(plot, edge + 0.4, openness=0.25, kinds=(0.38, 0.42, 0.20))
+    spread = rng.uniform(3, 12)
+    for _ in range(int(plot.section.length * rng.uniform(0.5, 1.5))):
+        s, d = rng.uniform(plot.section.start, plot.section.end), edge + 1.2 + abs(rng.normal(0, spread))
+        options = {"crown_base": float(rng.uniform(0.4, 1.5))} if rng.random() < 0.5 else {}
+        if d < 66:
+            plot.plant(s, d, _shuffled(rng), **options)
+    for s in plot.spots(1.8):
+        radius = float(rng.uniform(0.5, 1.6))
+        plot.put("bush", s, edge + 0.9 + radius + abs(rng.normal(0, 5)), (radius, radius), inside=False, radius=radius)
+    if rng.random() < 0.5:
+        _behind(plot, edge + 22)
+
+
+FURNISH = {
+    "houses": _furnish_houses, "row": _furnish_row, "park": _furnish_park,
+    "industrial": _furnish_industrial, "green": _furnish_green,
+}  # fmt: skip
+
+
+def _furnish_curb(plot: Plot) -> None:
+    """Lamps, signs, street trees, bins, bicycles and so on between curb and sidewalk."""
+    rng, side, section = plot.rng, plot.side, plot.section
+    walk = side.width(VERGE) + side.width(SIDEWALK)
+    outer = side.edges[SIDEWALK]
+    if side.has_track:
+        line = side.edges[VERGE] + 0.35
+        if rng.random() < 0.55:
+            middle = 0.5 * (side.inner(VERGE) + side.edges[VERGE])
+            plot.put("train", section.middle, middle, (19.5, 1.5), inside=False)
+    else:
+        line = side.edges[PARKING] + 0.40
+    line = max(line, KEEP_OUT + 0.35)
+    spacing = rng.uniform(16, 30)
+    poles = "lamp" if rng.random() < 0.8 else "pole"
+    for s in plot.spots(spacing, 0.2):
+        # The item's frame on the left side is turned, so that +y points to the street on either side.
+        plot.put(poles, s, line, (0.2, 0.2), yaw=np.pi)
+    for s in plot.spots(rng.uniform(9, 22)):
+        kind = str(rng.choice(["sign", "street name", "billboard"], p=[0.8, 0.12, 0.08]))
+        plot.put(
+            kind,
+            s,
+            line + rng.uniform(-0.05, 0.2),
+            (0.3, 0.5 if kind != "billboard" else 1.1),
+            yaw=np.pi + float(rng.normal(0, 0.1)),
+        )
+    has_trees = rng.random() < (0.6 if walk > 2.2 else 0.12)
+    if has_trees:
+        kind = str(rng.choice(["round", "columnar", "young", "spreading"], p=[0.45, 0.2, 0.25, 0.1]))
+        for s in plot.spots(rng.uniform(6.5, 11), 0.15):
+            is_near = line < 6.5 and kind in ("spreading", "round")
+            crown_base = 4.4 if is_near else float(rng.uniform(2.2, 3.0))
+            plot.plant(s, line + 0.25, (kind, "columnar", "young"), 9.5 if is_near else 0.0, crown_base=crown_base)
+    for s in plot.spots(11):
+        if rng.random() < 0.35:
+            plot.put("bin", s, outer - 0.35, (0.7, 0.35), yaw=float(rng.normal(0, 0.2)))
+        elif rng.random() < 0.18:
+            plot.put("cabinet", s, outer - 0.3, (0.8, 0.3))
+        elif rng.random() < 0.22:
+            for k in range(int(rng.integers(1, 5))):
+                along = rng.random() < 0.5
+                plot.put("bicycle", s + 0.8 * k, outer - (0.4 if along else 0.95), (0.4, 0.35 if along else 0.95),
+                         yaw=0.0 if along else np.pi / 2 + rng.normal(0, 0.1))  # fmt: skip
+        elif rng.random() < 0.06:
+            plot.put("vending machine", s, outer - 0.3, (0.5, 0.3))
+    if rng.random() < 0.22:
+        for s in np.arange(section.start + 2, section.end - 2, 2.0)[: int(rng.integers(4, 12))]:
+            plot.put("bollard", float(s), line - 0.1, (0.15, 0.15))
+    if section.quarter in ("urban", "village") and rng.random() < 0.25 and walk > 2.4:
+        plot.put("bus stop", section.middle, outer - 1.5, (2.5, 0.8))
+    for s in plot.spots(26):
+        if rng.random() < 0.4:
+            d = outer - 0.35
+            for k in range(int(rng.integers(1, 4))):
+                plot.put(
+                    "person", s + 0.55 * k, d + rng.uniform(-0.1, 0.15), (0.26, 0.26), yaw=float(rng.uniform(0, 6.3))
+                )
+
+
+def _furnish_corner(plot: Plot) -> None:
+    """Lights, signs and bollards where streets meet, and someone who waits."""
+    rng, side = plot.rng, plot.side
+    s, d = plot.section.middle, max(side.edges[PARKING] + 0.6, KEEP_OUT + 0.6)
+    if plot.section.quarter in ("urban", "industrial", "parkland") and rng.random() < 0.8:
+        plot.put("traffic light", s, d, (0.3, 0.4), yaw=np.pi)
+    elif rng.random() < 0.8:
+        plot.put("sign", s, d, (0.3, 0.4), yaw=np.pi)
+    if rng.random() < 0.4:
+        plot.put("street name", s, d + 1.4, (0.7, 0.3), yaw=float(rng.choice([0, np.pi / 2])))
+    for k in range(int(rng.integers(0, 4))):
+        if rng.random() < 0.5:
+            plot.put("person", s + rng.uniform(-0.5, 0.5), d + 2.2 + 0.7 * k, (0.3, 0.3), yaw=float(rng.uniform(0, 6)))
+    for d_fence in np.arange(side.edges[SIDEWALK] + 2, 40, 5.0):
+        if rng.random() < 0.6:
+            kind = str(rng.choice(["fence", "hedge", "wall"]))
+            options: dict = {"length": 5.0}
+            if kind == "hedge":
+                options |= {"height": float(rng.uniform(0.8, 2)), "thickness": 0.7}
+            plot.put(kind, s, float(d_fence) + 2.5, (0.4, 2.5), yaw=np.pi / 2, **options)
+
+
+def _furnish_street(plot: Plot) -> None:
+    """Cars that wait at, and park along, the side street; its houses close the view."""
+    rng, side = plot.rng, plot.side
+    lane = 0.25 * plot.section.length
+    first = side.edges[SIDEWALK] + 3.2
+    for k in range(int(rng.integers(0, 3))):
+        plot.put("car", plot.section.middle + lane, first + 6.5 * k, (1.0, 2.4), yaw=-np.pi / 2)
+    for d in np.arange(first + 8, 60, 7.0):
+        if rng.random() < 0.35:
+            plot.put("car", plot.section.middle - lane - 0.6, float(d), (1.0, 2.4), yaw=np.pi / 2)
+    if rng.random() < 0.6:
+        width = plot.section.length + 8
+        if plot.put(
+            "building", plot.section.middle, 66.0, (width / 2, 4.0), inside=False, width=width, depth=8.0, height=6.0
+        ):
+            _front(plot, 8.0)
+    plot.put("person", plot.section.middle, side.edges[SIDEWALK] + 0.8, (0.3, 0.3), yaw=float(rng.uniform(0, 6)))
