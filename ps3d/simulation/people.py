@@ -3,7 +3,7 @@
 import numpy as np
 
 from ps3d.simulation.materials import Look
-from ps3d.simulation.meshes import Mesh, Real, merge, tube
+from ps3d.simulation.meshes import Mesh, Point, Real, merge, tube
 
 PERSON, RIDER = 24, 25
 UP, FORWARD = np.array([0, 0, 1.0]), np.array([1.0, 0, 0])
@@ -20,7 +20,7 @@ def _clothes(rng: np.random.Generator, semantic: int) -> tuple[Look, Look, Look,
     return jacket, trousers, Look(semantic, "skin", (tone, 0.75 * tone, 0.62 * tone)), hair
 
 
-def _limb(points: list[tuple[float, float, float]], radii: list[float], look: Look) -> list[Mesh]:
+def _limb(points: list[Point], radii: list[Real], look: Look) -> list[Mesh]:
     return [tube(a, b, r, look, 6, s) for a, b, r, s in zip(points, points[1:], radii, radii[1:], strict=False)]
 
 

@@ -37,7 +37,7 @@ class Road:
         share = place - low
         if values.ndim == 2:
             share = share[..., None]
-        return values[low] * (1 - share) + values[low + 1] * share
+        return np.asarray(values[low] * (1 - share) + values[low + 1] * share)
 
     def position(self, s) -> Float64[np.ndarray, "*places 3"]:
         return self._sample(s, self.xyz)

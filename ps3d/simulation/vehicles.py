@@ -87,7 +87,7 @@ def choose_paint(rng: np.random.Generator, semantic: int, dark_share: Real = 0.4
     return Look(semantic, "paint", color, float(rng.uniform(0.35, 1.5)))
 
 
-def wheels(positions: list[tuple[float, float]], radius: Real, width: Real, semantic: int) -> list[Mesh]:
+def wheels(positions: list[tuple[Real, Real]], radius: Real, width: Real, semantic: int) -> list[Mesh]:
     """Tires with rims at (x, y)."""
     tire = Look(semantic, "rubber", (0.03, 0.03, 0.03))
     rim = Look(semantic, "metal", (0.5, 0.5, 0.52))
