@@ -42,7 +42,7 @@ def fuse_offsets(
     for a car stays one object; its class is the one with the largest sum of probabilities.
 
     Args:
-        xyz: the points' positions; points that are not finite become VOID.
+        xyz: the points' positions; points that are not finite, or whose logits are not, become VOID.
 
     Raises:
         ValueError: the prediction is of other points or other classes.
@@ -53,8 +53,8 @@ def fuse_offsets(
             f"logits of {tuple(logits.shape)} for {len(xyz)} points and the {len(taxonomy)} classes of {taxonomy.name}"
         )
     semantic = logits.argmax(dim=1).numpy().astype(np.uint8) if len(xyz) else np.zeros(0, np.uint8)
-    is_finite = np.isfinite(xyz.sum(axis=1))
-    semantic[~is_finite] = VOID
+    is_known = np.isfinite(xyz.sum(axis=1)) & np.isfinite(logits.sum(dim=1).numpy())
+    semantic[~is_known] = VOID
     instance = np.zeros(len(xyz), np.int32)
     offsets = prediction.offsets.detach().float().cpu().numpy()
     objects = 0
