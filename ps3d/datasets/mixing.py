@@ -22,9 +22,7 @@ FEWEST_POINTS = 30
 """Objects with fewer points are not worth pasting."""
 
 
-def mix(
-    frame: Frame, donor: Frame, taxonomy: Taxonomy, settings: Augmentation, rng: np.random.Generator
-) -> Frame:
+def mix(frame: Frame, donor: Frame, taxonomy: Taxonomy, settings: Augmentation, rng: np.random.Generator) -> Frame:
     """PolarMix or LaserMix by their probabilities, then pasted objects."""
     choice = rng.uniform()
     if choice < settings.polar_mix:

@@ -1,11 +1,11 @@
 """Frames to a batch of voxels: the inputs, and the truth, of a LiDAR network."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Int32, Int64
+from jaxtyping import Bool, Float32, Int32, Int64
 from torch import Tensor
 
 from ps3d.ops.overlap import count_overlap
@@ -49,7 +49,7 @@ class LidarBatch:
     def to(self, device: torch.device | str) -> "LidarBatch":
         """The batch with its tensors on another device."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return LidarBatch(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in values.items()})
+        return replace(self, **{name: v.to(device) for name, v in values.items() if isinstance(v, Tensor)})
 
 
 @dataclass(frozen=True)

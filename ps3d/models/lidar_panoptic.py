@@ -52,7 +52,7 @@ class LidarPanoptic(nn.Module):
     """Voxels in, classes and offsets of points out.
 
     Args:
-        backbone: takes a `SparseTensor` with `len(lidar_batch.FEATURES)` channels and returns one on the same voxels with
+        backbone: takes a `SparseTensor` with `len(FEATURES)` channels and returns one on the same voxels with
             `backbone.out_channels` channels.
         taxonomy: the classes.
         voxel_size: meters.
@@ -142,4 +142,3 @@ def _spread(values: Float32[np.ndarray, "usable channels"], is_usable: np.ndarra
     spread = np.full((len(is_usable), values.shape[1]), fill, np.float32)
     spread[is_usable] = values
     return spread
-

@@ -1,4 +1,4 @@
-"""Losses on elements: classes (cross-entropy, Lovasz), offsets (L1 and direction), and weights of classes from counts."""
+"""Losses on elements: classes (cross-entropy, Lovasz) and offsets (L1, direction); weights of classes from counts."""
 
 import torch
 from jaxtyping import Bool, Float, Int64
