@@ -17,6 +17,7 @@ from ps3d.engine.look import open_labeled, parse_frames, save_frames
 from ps3d.visualization.frames import Style
 from ps3d.visualization.renderers import RendererFailed, make_renderer
 from ps3d.visualization.report import write_report
+from ps3d.visualization.viewer import NoWindow, show
 
 
 @dataclass
@@ -64,7 +65,7 @@ def main(words: list[str] | None = None) -> None:
     """Run with the words of a command line; mistakes of the user end with one line."""
     try:
         look(tyro.cli(Arguments, description=__doc__, args=words))
-    except (OSError, ValueError, KeyError, RendererFailed) as error:
+    except (OSError, ValueError, KeyError, RendererFailed, NoWindow) as error:
         sys.exit(f"error: {error.args[0] if isinstance(error, KeyError) else error}")
 
 
@@ -95,7 +96,8 @@ def look(arguments: Arguments) -> None:
     )
     positions = parse_frames(arguments.frames, len(labeled))
     if arguments.save is None:
-        sys.exit("window")
+        sequence = labeled.sequence
+        show(labeled.__getitem__, positions, sequence.taxonomy, sequence.calibration, style, sequence.name)
         return
     if arguments.frames is None and arguments.save.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp"):
         positions = positions[:1]

@@ -75,13 +75,33 @@ class FrameArtist:
     renderer: Renderer = field(default_factory=NumpyRenderer)
 
     def __post_init__(self) -> None:
-        if self.style.color not in COLOR_MODES:
-            raise KeyError(f"no color mode {self.style.color!r}; known are {', '.join(COLOR_MODES)}")
-        self._hidden = [self.taxonomy.index(name) for name in self.style.hidden]
+        self.restyle(self.style)
         if self.style.is_safe:
             self.taxonomy = color_blind_safe(self.taxonomy)
         self.instance_colors = {name: InstanceColors(self.style.is_safe) for name in (TRUTH, PREDICTION)}
+        self.forget_trails()
+
+    def restyle(self, style: Style) -> None:
+        """Draw differently from now on; objects keep their colors.
+
+        Raises:
+            KeyError: an unknown color mode, or a hidden class that does not exist.
+        """
+        if style.color not in COLOR_MODES:
+            raise KeyError(f"no color mode {style.color!r}; known are {', '.join(COLOR_MODES)}")
+        self._hidden = [self.taxonomy.index(name) for name in style.hidden]
+        self.style = style
+
+    def forget_trails(self) -> None:
+        """Start the paths anew, after a jump to another frame."""
         self._trails = {name: Trails() for name in (TRUTH, PREDICTION)}
+
+    def meet(self, frame: Frame, xyz: Float32[np.ndarray, "points 3"], labelings: Mapping[str, Panoptic]) -> None:
+        """Give colors to the objects that are new, and remember where all of them are; `draw` does it by itself."""
+        for source, labeling in labelings.items():
+            self.instance_colors[source].meet(labeling, self.taxonomy, xyz)
+            if frame.world_from_lidar is not None and self.style.has_trails:
+                self._trails[source].meet(xyz, labeling, self.taxonomy, frame.world_from_lidar)
 
     def draw(
         self, frame: Frame, labelings: Mapping[str, Panoptic], view: str | View, name: str = ""
@@ -98,8 +118,7 @@ class FrameArtist:
         """
         xyz = corrected_xyz(frame)
         mode = self._mode(labelings)
-        for source, labeling in labelings.items():
-            self._meet(frame, xyz, labeling, source)
+        self.meet(frame, xyz, labelings)
         panels = []
         for source in self._sources(labelings, mode):
             colors = self.colors(frame, labelings, source)
@@ -139,11 +158,6 @@ class FrameArtist:
             entries = [entry for entry in entries if entry[0] not in names]
         return [entry for entry in entries if entry[0] not in self.style.hidden]
 
-    def _meet(self, frame: Frame, xyz: Float32[np.ndarray, "points 3"], labeling: Panoptic, source: str) -> None:
-        self.instance_colors[source].meet(labeling, self.taxonomy, xyz)
-        if frame.world_from_lidar is not None and self.style.has_trails:
-            self._trails[source].meet(xyz, labeling, self.taxonomy, frame.world_from_lidar)
-
     def _mode(self, labelings: Mapping[str, Panoptic]) -> str:
         if self.style.color == "error" and len(labelings) < 2:
             raise ValueError("colors by error compare the truth with a prediction: give both, e.g. --prediction DIR")
@@ -153,7 +167,8 @@ class FrameArtist:
         """One panel for each labeling; one in all where the colors do not depend on them."""
         return [*labelings][-1:] or [""] if mode in ("intensity", "height", "error") else [*labelings]
 
-    def _shown(self, xyz: Float32[np.ndarray, "points 3"], labeling: Panoptic | None) -> Bool[np.ndarray, "points"]:
+    def shown(self, xyz: Float32[np.ndarray, "points 3"], labeling: Panoptic | None) -> Bool[np.ndarray, "points"]:
+        """Points that no hidden class leaves out."""
         if labeling is None or not self._hidden:
             return np.ones(len(xyz), bool)
         return ~np.isin(labeling.semantic, self._hidden)
@@ -167,10 +182,10 @@ class FrameArtist:
         source: str,
         view: str | View,
     ) -> UInt8[np.ndarray, "height width 3"]:
-        lines = self._lines(frame, xyz, labeling, source)
-        shown = self._shown(xyz, labeling)
+        lines = self.lines(frame, xyz, labeling, source)
+        shown = self.shown(xyz, labeling)
         if view == "image":
-            return self._draw_cameras(frame, xyz[shown], colors[shown], lines)
+            return self.draw_cameras(frame, xyz[shown], colors[shown], lines)
         chosen = find_view(view) if isinstance(view, str) else view
         picture, depth = self.renderer.render(xyz[shown], colors[shown], chosen, self.style.size, self.style.point_size)
         if self.style.is_shaded and chosen.height is None:
@@ -179,9 +194,10 @@ class FrameArtist:
             picture = draw_lines(picture, segments, paint, chosen, 2)
         return picture
 
-    def _lines(
+    def lines(
         self, frame: Frame, xyz: Float32[np.ndarray, "points 3"], labeling: Panoptic | None, source: str
     ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Boxes and paths, as far as the style wants them: segments in the LiDAR frame and their colors."""
         lines = []
         if labeling is not None and self.style.has_boxes:
             lines.append(object_boxes(xyz, labeling, self.taxonomy, self.instance_colors[source]))
@@ -190,9 +206,14 @@ class FrameArtist:
             lines.append(self._trails[source].segments(pose, self.instance_colors[source]))
         return lines
 
-    def _draw_cameras(
+    def draw_cameras(
         self, frame: Frame, xyz: np.ndarray, colors: np.ndarray, lines: Sequence[tuple[np.ndarray, np.ndarray]]
     ) -> UInt8[np.ndarray, "height width 3"]:
+        """The frame's camera pictures: their own labels where they have some, and the points over them.
+
+        Raises:
+            ValueError: no picture of a calibrated camera.
+        """
         pictures = []
         for camera_name, camera in self._cameras(frame):
             picture = frame.images[camera_name].rgb
