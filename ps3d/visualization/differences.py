@@ -30,7 +30,7 @@ OUTCOME_NAMES = (
     "missed (false negative)",
     "invented (false positive)",
     "taken for another",
-    "border",
+    "wrong side of a border",
 )
 
 # Okabe and Ito's set, which color-blind people tell apart; what is right stays in the background.
