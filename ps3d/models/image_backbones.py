@@ -1,0 +1,126 @@
+"""Backbones for pictures, by name: configurations of the transformers library, weights from a local folder.
+
+Nothing is downloaded: a backbone starts with random weights unless a folder with weights is named.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+STAGES = ["stage1", "stage2", "stage3", "stage4"]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Family:
+    """A kind of backbone: the name of its transformers configuration class and the sizes of one member."""
+
+    config: str
+    sizes: dict[str, Any]
+
+
+def _resnet(depths: list[int], widths: list[int], layer: str = "bottleneck", stem: int = 64) -> _Family:
+    return _Family(
+        "ResNetConfig", {"depths": depths, "hidden_sizes": widths, "layer_type": layer, "embedding_size": stem}
+    )
+
+
+def _swin(width: int, depths: list[int], heads: list[int], window: int = 7) -> _Family:
+    sizes = {"embed_dim": width, "depths": depths, "num_heads": heads, "window_size": window, "drop_path_rate": 0.3}
+    return _Family("SwinConfig", sizes)
+
+
+def _convnext(depths: list[int], widths: list[int]) -> _Family:
+    return _Family("ConvNextConfig", {"depths": depths, "hidden_sizes": widths})
+
+
+_WIDE = [256, 512, 1024, 2048]
+FAMILIES: dict[str, _Family] = {
+    "tiny": _resnet([1, 1, 1, 1], [16, 32, 64, 128], "basic", 16),
+    "small": _resnet([2, 2, 2, 2], [32, 64, 128, 256], "basic", 32),
+    "resnet18": _resnet([2, 2, 2, 2], [64, 128, 256, 512], "basic"),
+    "resnet34": _resnet([3, 4, 6, 3], [64, 128, 256, 512], "basic"),
+    "resnet50": _resnet([3, 4, 6, 3], _WIDE),
+    "resnet101": _resnet([3, 4, 23, 3], _WIDE),
+    "swin_tiny": _swin(96, [2, 2, 6, 2], [3, 6, 12, 24]),
+    "swin_small": _swin(96, [2, 2, 18, 2], [3, 6, 12, 24]),
+    "swin_base": _swin(128, [2, 2, 18, 2], [4, 8, 16, 32], 12),
+    "swin_large": _swin(192, [2, 2, 18, 2], [6, 12, 24, 48], 12),
+    "convnext_tiny": _convnext([3, 3, 9, 3], [96, 192, 384, 768]),
+    "convnext_base": _convnext([3, 3, 27, 3], [128, 256, 512, 1024]),
+}
+"""`tiny` and `small` are ResNets narrow enough for a CPU; the others have the sizes of their papers."""
+
+
+def backbone_config(name: str, stages: list[str] | None = None) -> Any:
+    """The transformers configuration of a backbone that returns the maps of these stages.
+
+    Raises:
+        KeyError: an unknown name; lists the known ones.
+        ImportError: transformers is missing; says how to get it.
+    """
+    if name not in FAMILIES:
+        raise KeyError(f"no image backbone {name!r}; there are {', '.join(FAMILIES)}")
+    family = FAMILIES[name]
+    return getattr(import_transformers(), family.config)(**family.sizes, out_features=stages or STAGES)
+
+
+def build_backbone(name: str, weights: str | Path = "", output_stride: int = 32) -> tuple[nn.Module, list[int]]:
+    """A backbone and the channels of its four maps, at strides 4, 8, 16 and `output_stride`.
+
+    Args:
+        weights: folder written by `save_pretrained` of the same architecture; empty = random weights.
+        output_stride: 16 trades the last halving for dilation; ResNets only.
+
+    Raises:
+        ValueError: a stride this backbone cannot have.
+        FileNotFoundError: no such folder of weights.
+    """
+    config = backbone_config(name)
+    build: Callable[..., nn.Module] = import_transformers().AutoBackbone.from_config
+    if weights:
+        if not Path(weights).is_dir():
+            raise FileNotFoundError(f"{weights}: no folder of weights; leave it empty for random weights")
+        backbone = import_transformers().AutoBackbone.from_pretrained(
+            weights, out_features=STAGES, local_files_only=True
+        )
+    else:
+        backbone = build(config)
+    if output_stride == 16:
+        _dilate_last_stage(backbone, name)
+    elif output_stride != 32:
+        raise ValueError(f"output stride {output_stride}: 16 or 32 are possible")
+    return backbone, list(backbone.channels)  # type: ignore[arg-type]
+
+
+def _dilate_last_stage(backbone: nn.Module, name: str) -> None:
+    """Stride 16 instead of 32: the last stage keeps the resolution, and its filters see as far as before."""
+    if FAMILIES[name].config != "ResNetConfig":
+        raise ValueError(f"backbone {name!r}: output stride 16 is for ResNets; take 32")
+    for module in backbone.encoder.stages[-1].modules():  # type: ignore[union-attr]
+        if isinstance(module, nn.Conv2d):
+            module.stride = (1, 1)
+            if module.kernel_size == (3, 3):
+                module.dilation, module.padding = (2, 2), (2, 2)
+
+
+def import_transformers() -> Any:
+    """The transformers library.
+
+    Raises:
+        ImportError: it is missing, or a torchvision that does not fit this torch breaks it; says what to do.
+    """
+    try:
+        import transformers
+    except ImportError as error:
+        raise ImportError("image networks need transformers: pip install 'ps3d[image]'") from error
+    try:
+        _ = transformers.AutoBackbone
+    except (ImportError, RuntimeError) as error:
+        raise ImportError(
+            f"transformers cannot be used ({error}); if a torchvision is installed that was not built for this torch, "
+            "remove it: pip uninstall torchvision"
+        ) from error
+    return transformers

@@ -1,0 +1,207 @@
+"""Image networks: sizes as published, losses that stay finite on awkward pictures, predictions that fit the picture."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("transformers")
+
+from painted_pictures import DISC, PAINTED, paint_frame
+
+from ps3d.datasets.kitti360_files import read_png
+from ps3d.fusion import fuse_centers, fuse_masks
+from ps3d.models import image_deeplab, image_queries
+from ps3d.models.image_backbones import build_backbone
+from ps3d.models.image_batch import collate_images, segment_masks
+from ps3d.models.image_deeplab import DeepLabLoss, DeepLabSizes, PanopticDeepLab, make_targets
+from ps3d.models.image_queries import BUILDERS, QuerySizes
+from ps3d.structures import VOID, Category, Frame, Panoptic, Taxonomy
+
+TINY = QuerySizes(32, 20, 8, 1, 2, 64, 256)
+
+
+def build_tiny(name: str) -> torch.nn.Module:
+    torch.manual_seed(0)
+    if name == "deeplab":
+        return PanopticDeepLab(PAINTED, "tiny", DeepLabSizes(32, 32, 32, (16, 16), (16, 16), 16, (1, 2, 3)))
+    side = {"side": 128} if name == "eomt" else {}
+    return BUILDERS[name](PAINTED, "tiny", TINY, **side)
+
+
+def millions(model: torch.nn.Module) -> float:
+    return sum(parameter.numel() for parameter in model.parameters()) / 1e6
+
+
+def many_classes(count: int) -> Taxonomy:
+    return Taxonomy("many", tuple(Category(f"class {i}", (i + 1,), i >= 11, (i, i, i)) for i in range(count)))
+
+
+def queries(count: int) -> QuerySizes:
+    return dataclasses.replace(image_queries.PAPER, queries=count)
+
+
+PUBLISHED = [
+    ("mask2former", "resnet50", 100, 44.0),
+    ("mask2former", "resnet101", 100, 63.0),
+    ("mask2former", "swin_tiny", 100, 47.4),
+    ("mask2former", "swin_small", 100, 68.8),
+    ("mask2former", "swin_base", 100, 107.0),
+    ("mask2former", "swin_large", 200, 215.5),
+    ("maskformer", "swin_tiny", 100, 42.0),
+    ("maskformer", "swin_small", 100, 63.0),
+    ("maskformer", "swin_base", 100, 102.0),
+    ("maskformer", "swin_large", 100, 212.0),
+    ("oneformer", "swin_large", 150, 219.0),
+    ("detr", "resnet50", 100, 42.8),
+    ("detr", "resnet101", 100, 61.84),
+    ("eomt", "small", 200, 23.98),
+    ("eomt", "base", 200, 93.66),
+    ("eomt", "large", 200, 316.7),
+]
+
+
+@pytest.mark.parametrize(("name", "backbone", "count", "published"), PUBLISHED)
+def test_parameters_of_the_papers_sizes_are_the_published_ones(name, backbone, count, published):
+    with torch.device("meta"):
+        model = BUILDERS[name](many_classes(133), backbone, queries(count))
+    assert millions(model) == pytest.approx(published, rel=0.015)
+
+
+def test_parameters_of_panoptic_deeplab_are_the_published_ones():
+    with torch.device("meta"):
+        model = PanopticDeepLab(many_classes(19), "resnet50", image_deeplab.PAPER)
+    assert millions(model) == pytest.approx(29.97, rel=0.015)
+
+
+NAMES = ["deeplab", *BUILDERS]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_pictures_of_different_sizes_share_a_batch_and_come_back_in_their_own(name):
+    frames = [paint_frame(0, (96, 128)), paint_frame(1, (70, 101)), paint_frame(2, (50, 60), things=0)]
+    model = build_tiny(name)
+    batch = model.collate(frames)
+    losses = model.loss(batch)
+    sum(losses.values()).backward()
+    assert all(torch.isfinite(loss) for loss in losses.values())
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    assert all(torch.isfinite(gradient).all() for gradient in gradients)
+    model.eval()
+    fuse = fuse_centers if name == "deeplab" else fuse_masks
+    for frame, prediction in zip(frames, model.predict(batch), strict=True):
+        assert fuse(prediction, PAINTED).shape == frame.images["camera"].size
+
+
+def relabel(frame: Frame, semantic: np.ndarray, instance: np.ndarray) -> Frame:
+    return dataclasses.replace(frame, truth={"camera": Panoptic(semantic, instance)})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_unlabeled_pictures_and_lone_crowds_have_finite_losses(name):
+    frame = paint_frame(0)
+    label = frame.truth["camera"]
+    unlabeled = dataclasses.replace(frame, truth={})
+    crowd = relabel(frame, np.where(label.instance > 0, DISC, VOID).astype(np.uint8), np.zeros_like(label.instance))
+    model = build_tiny(name)
+    for frames in ([unlabeled, unlabeled], [crowd, unlabeled], [crowd, frame]):
+        losses = model.loss(model.collate(frames))
+        assert all(torch.isfinite(loss) for loss in losses.values())
+        sum(losses.values()).backward()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_half_precision_gives_finite_losses(name):
+    model = build_tiny(name)
+    batch = model.collate([paint_frame(0), paint_frame(1)])
+    with torch.autocast("cpu", torch.bfloat16):
+        losses = model.loss(batch)
+    assert all(torch.isfinite(loss) for loss in losses.values())
+
+
+@pytest.mark.parametrize("name", ["mask2former", "maskformer"])
+def test_logits_that_overflow_do_not_stop_the_matching(name):
+    model = build_tiny(name)
+    batch = model.collate([paint_frame(0)])
+    respond = model.respond
+
+    def overflow(network, pixels):
+        answers = respond(network, pixels)
+        answers[-1].mask_logits.data[:, :5] = float("inf")
+        answers[-1].mask_logits.data[:, 5:7] = float("nan")
+        return answers
+
+    model.respond = overflow
+    assert all(torch.isfinite(loss) for loss in model.loss(batch).values())
+
+
+def test_segments_are_objects_and_whole_stuff_classes_and_no_crowds():
+    frame = paint_frame(3, things=3)
+    label = frame.truth["camera"]
+    semantic, instance = label.semantic.copy(), label.instance.copy()
+    instance[instance == 2] = 0  # a crowd
+    batch = collate_images([relabel(frame, semantic, instance)])
+    classes, masks = segment_masks(batch.semantic[0], batch.instance[0], PAINTED)
+    expected = {(int(c), int(i)) for c, i in zip(semantic.ravel(), instance.ravel(), strict=True) if c != VOID}
+    expected -= {(3, 0)}
+    assert len(classes) == len(expected)
+    assert masks.sum(0).max() == 1
+    assert not masks[:, :2].any()
+
+
+def test_targets_point_at_the_center_of_each_object():
+    frame = paint_frame(3, things=3)
+    batch = collate_images([frame])
+    targets = make_targets(batch, PAINTED, DeepLabLoss())
+    label = frame.truth["camera"]
+    for number in np.unique(label.instance[label.instance > 0]):
+        row, column = np.nonzero(label.instance == number)
+        center = round(float(row.mean())), round(float(column.mean()))
+        offset = targets.offsets[0, :, row[0], column[0]].tolist()
+        assert abs(row[0] + offset[0] - center[0]) <= 1
+        assert abs(column[0] + offset[1] - center[1]) <= 1
+        assert targets.heat[0, center[0], center[1]] > 0.9
+    assert not targets.offsets[0][:, label.instance == 0].any()
+
+
+def test_targets_are_those_of_deeplab2(samples):
+    """Centers, offsets' and classes' weights of its own unit test: trainId * 1000 + number, 65535 = void."""
+    folder = samples / "deeplab2_testdata" / "targets"
+    published = {name: read_png(folder / f"{name}.png") for name in ("center_target", "center_weights")}
+    published |= {name: read_png(folder / f"{name}.png") for name in ("offset_weights", "semantic_weights")}
+    truth = read_png(folder / "panoptic_target.png").astype(np.int32)
+    semantic = np.where(truth == 65535, VOID, truth // 1000).astype(np.uint8)
+    instance = np.where(truth == 65535, 0, truth % 1000).astype(np.int32)
+    frame = relabel(paint_frame(0, semantic.shape), semantic, instance)
+    rows, columns = semantic.shape
+    targets = make_targets(collate_images([frame]), many_classes(19), DeepLabLoss())
+    heat = targets.heat[0, :rows, :columns].numpy()
+    assert np.abs(heat - published["center_target"] / 255).max() < 0.005  # published as 8 bits
+    assert ((published["offset_weights"] > 0) == targets.is_object[0, :rows, :columns].numpy()).all()
+    assert ((published["center_weights"] > 0) == targets.is_known[0, :rows, :columns].numpy()).all()
+    np.testing.assert_allclose(targets.weight[0, :rows, :columns].numpy(), published["semantic_weights"] / 85)
+
+
+@pytest.mark.parametrize("name", ["tiny", "convnext_tiny", "swin_tiny"])
+def test_backbones_give_four_maps(name):
+    with torch.device("meta"):
+        backbone, channels = build_backbone(name)
+        maps = backbone(torch.zeros(1, 3, 64, 96)).feature_maps
+    assert [m.shape[1] for m in maps] == channels
+    assert [m.shape[2] for m in maps] == [16, 8, 4, 2]
+
+
+def test_an_unknown_backbone_is_answered_with_the_known_ones():
+    with pytest.raises(KeyError, match="resnet50"):
+        build_backbone("resnet51")
+    with pytest.raises(ValueError, match="ResNets"):
+        build_backbone("swin_tiny", output_stride=16)
+    with pytest.raises(FileNotFoundError, match="no folder"):
+        build_backbone("tiny", weights="/nowhere")
+
+
+def test_a_frame_without_exactly_one_picture_is_refused():
+    frame = dataclasses.replace(paint_frame(0), images={})
+    with pytest.raises(ValueError, match="0 pictures"):
+        collate_images([frame])
