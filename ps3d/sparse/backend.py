@@ -58,7 +58,7 @@ def _choose(device_type: str, wanted: str) -> str:
 
 def _best(device_type: str) -> tuple[str, str]:
     if device_type == "cpu":
-        return "reference", "default on CPUs"
+        return "portable", "default on CPUs"
     if device_type == "cuda":
         for name in ("spconv", "spconv_triton"):
             if _is_installed(name):

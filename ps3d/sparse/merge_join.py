@@ -1,0 +1,185 @@
+"""Kernel maps by walking sorted keys: no hash table, no search.
+
+Voxels are sorted by key, so keys shifted by a constant are sorted too. The neighbors of all voxels on one line of the
+kernel (fixed dz, dy) come from one walk with two pointers; half of the lines suffice, because the other half of the
+offsets are the same pairs read backward.
+"""
+
+import numpy as np
+from jaxtyping import Int32, Int64
+
+from ps3d.ops.compiled import compiled
+from ps3d.ops.voxelize import radix_argsort
+from ps3d.sparse.kernel_map import KernelShape
+from ps3d.sparse.keys import Triple
+
+Buckets = tuple[Int32[np.ndarray, "pairs"], Int32[np.ndarray, "pairs"], Int64[np.ndarray, "_"]]
+"""source, target and starts of a `KernelMap`."""
+
+
+def submanifold_pairs(
+    coordinates: Int32[np.ndarray, "voxels 4"], spatial_shape: Triple, size: Triple, block_rows: int
+) -> Buckets:
+    """Pairs of the convolution that keeps its voxels; coordinates sorted, sizes odd."""
+    z, y, x = (cells + 2 + max(0, n // 2 - 1) for cells, n in zip(spatial_shape, size, strict=True))
+    return _join(coordinates, z, y, x, *size, block_rows)
+
+
+def strided_pairs(
+    coordinates: Int32[np.ndarray, "voxels 4"],
+    output_shape: Triple,
+    batch_size: int,
+    shape: KernelShape,
+    block_rows: int,
+) -> tuple[Buckets, Buckets, Int32[np.ndarray, "outputs 4"]]:
+    """Pairs of a strided convolution, the same pairs from output to input, and the output voxels in key order."""
+    sizes = np.array((shape.size, shape.stride, shape.padding, output_shape), np.int64)
+    source, cell, offset = _candidates(coordinates, sizes)
+    target, outputs = _number(cell, np.array((batch_size, *output_shape), np.int64))
+    down = _bucket(source, target, offset, shape.volume, len(outputs), block_rows)
+    up = _bucket(target, source, offset, shape.volume, len(coordinates), block_rows)
+    return down, up, outputs
+
+
+@compiled
+def _join(coordinates, z_cells, y_cells, x_cells, z_size, y_size, x_size, block_rows):
+    rows = len(coordinates)
+    keys = np.empty(rows, np.int64)
+    for row in range(rows):
+        keys[row] = (
+            (coordinates[row, 0] * np.int64(z_cells) + coordinates[row, 1] + 1) * y_cells + coordinates[row, 2] + 1
+        ) * x_cells + (coordinates[row, 3] + 1)
+    volume = z_size * y_size * x_size
+    middle = volume // 2
+    reach = x_size // 2
+    later = np.empty((middle, rows), np.int32)
+    earlier = np.empty((middle, rows), np.int32)
+    found = np.zeros(middle, np.int64)
+    for line in range((z_size * y_size) // 2, z_size * y_size):
+        dz, dy = line // y_size - z_size // 2, line % y_size - y_size // 2
+        shift = (dz * y_cells + dy) * x_cells
+        is_own = dz == 0 and dy == 0
+        base = line * x_size - middle - 1
+        walker = 0
+        for row in range(rows):
+            wanted = keys[row] + shift
+            low = wanted + 1 if is_own else wanted - reach
+            while walker < rows and keys[walker] < low:
+                walker += 1
+            ahead = walker
+            while ahead < rows and keys[ahead] <= wanted + reach:
+                k = base + keys[ahead] - wanted + reach
+                later[k, found[k]] = ahead
+                earlier[k, found[k]] = row
+                found[k] += 1
+                ahead += 1
+    return _bucket_halves(later, earlier, found, rows, volume, block_rows)
+
+
+@compiled
+def _bucket_halves(later, earlier, found, rows, volume, block_rows):
+    """Both halves and the middle offset, sorted by block of targets, then offset; lists ascend in both rows."""
+    middle = volume // 2
+    blocks = max(1, (rows + block_rows - 1) // block_rows)
+    starts = np.zeros(blocks * volume + 1, np.int64)
+    for block in range(blocks):
+        starts[block * volume + middle + 1] = min(rows, (block + 1) * block_rows) - block * block_rows
+    for k in range(middle):
+        for pair in range(found[k]):
+            starts[earlier[k, pair] // block_rows * volume + middle + 1 + k + 1] += 1
+            starts[later[k, pair] // block_rows * volume + middle - 1 - k + 1] += 1
+    for bucket in range(blocks * volume):
+        starts[bucket + 1] += starts[bucket]
+    place = starts.copy()
+    source = np.empty(starts[-1], np.int32)
+    target = np.empty(starts[-1], np.int32)
+    for block in range(blocks):
+        at = starts[block * volume + middle]
+        for row in range(block * block_rows, min(rows, (block + 1) * block_rows)):
+            source[at] = row
+            target[at] = row
+            at += 1
+    for k in range(middle):
+        for pair in range(found[k]):
+            low, high = earlier[k, pair], later[k, pair]
+            bucket = low // block_rows * volume + middle + 1 + k
+            source[place[bucket]] = high
+            target[place[bucket]] = low
+            place[bucket] += 1
+            bucket = high // block_rows * volume + middle - 1 - k
+            source[place[bucket]] = low
+            target[place[bucket]] = high
+            place[bucket] += 1
+    return source, target, starts
+
+
+@compiled
+def _candidates(coordinates, sizes):
+    """(input row, [batch, z, y, x] of an output cell, kernel offset) of every pair of a strided convolution."""
+    size, stride, padding, shape = sizes[0], sizes[1], sizes[2], sizes[3]
+    most = 1
+    for axis in range(3):
+        most *= (size[axis] + stride[axis] - 1) // stride[axis]
+    room = most * len(coordinates)
+    source = np.empty(room, np.int32)
+    cell = np.empty((room, 4), np.int32)
+    offset = np.empty(room, np.int64)
+    count = 0
+    for row in range(len(coordinates)):
+        batch = coordinates[row, 0]
+        z, y, x = coordinates[row, 1] + padding[0], coordinates[row, 2] + padding[1], coordinates[row, 3] + padding[2]
+        for kz in range(z % stride[0], min(size[0], z + 1), stride[0]):
+            out_z = (z - kz) // stride[0]
+            for ky in range(y % stride[1], min(size[1], y + 1), stride[1]):
+                out_y = (y - ky) // stride[1]
+                for kx in range(x % stride[2], min(size[2], x + 1), stride[2]):
+                    out_x = (x - kx) // stride[2]
+                    if out_z < shape[0] and out_y < shape[1] and out_x < shape[2]:
+                        source[count] = row
+                        cell[count, 0], cell[count, 1] = batch, out_z
+                        cell[count, 2], cell[count, 3] = out_y, out_x
+                        offset[count] = (kz * size[1] + ky) * size[2] + kx
+                        count += 1
+    return source[:count], cell[:count], offset[:count]
+
+
+@compiled
+def _number(cell, shape):
+    """Place of each cell among the distinct cells in key order, and those cells."""
+    count = len(cell)
+    keys = np.empty(count, np.int64)
+    for pair in range(count):
+        keys[pair] = ((cell[pair, 0] * shape[1] + cell[pair, 1]) * shape[2] + cell[pair, 2]) * shape[3] + cell[pair, 3]
+    order = radix_argsort(keys, shape[0] * shape[1] * shape[2] * shape[3])
+    target = np.empty(count, np.int32)
+    outputs = np.empty((count, 4), np.int32)
+    number = -1
+    last = np.int64(-1)
+    for place in range(count):
+        pair = order[place]
+        if keys[pair] != last:
+            last = keys[pair]
+            number += 1
+            outputs[number] = cell[pair]
+        target[pair] = number
+    return target, outputs[: number + 1].copy()
+
+
+@compiled
+def _bucket(source, target, offset, volume, targets, block_rows):
+    """Stable counting sort of pairs by block of targets, then offset."""
+    blocks = max(1, (targets + block_rows - 1) // block_rows)
+    starts = np.zeros(blocks * volume + 1, np.int64)
+    for pair in range(len(source)):
+        starts[target[pair] // block_rows * volume + offset[pair] + 1] += 1
+    for bucket in range(blocks * volume):
+        starts[bucket + 1] += starts[bucket]
+    place = starts.copy()
+    source_out = np.empty(len(source), np.int32)
+    target_out = np.empty(len(source), np.int32)
+    for pair in range(len(source)):
+        bucket = target[pair] // block_rows * volume + offset[pair]
+        source_out[place[bucket]] = source[pair]
+        target_out[place[bucket]] = target[pair]
+        place[bucket] += 1
+    return source_out, target_out, starts

@@ -1,0 +1,184 @@
+"""Sparse convolution on CPUs: compiled by numba for the CPU at hand, no compiler needed, float32.
+
+Forward and input gradient: output rows stand still. The pairs of a kernel map are bucketed by block of output rows and
+kernel offset; a block's outputs stay in the cache while, bucket by bucket, rows are gathered, multiplied in registers
+and added. Weight gradient: chunks of gathered pairs are packed and multiplied column by column. Every sum is taken in an
+order that depends on the map alone: the same bits for any number of threads and any block size.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int32
+from numba import carray
+from torch import Tensor
+
+from ps3d.ops.compiled import compiled
+from ps3d.sparse import merge_join
+from ps3d.sparse.kernel_map import KernelMap, KernelShape
+from ps3d.sparse.keys import Triple
+from ps3d.sparse.threads import run_in_parts, thread_count
+from ps3d.sparse.vector_tiles import address_as_pointer, clear, lanes, multiply_columns, multiply_rows
+
+NAME = "portable"
+BLOCK_ROWS = 512
+_CHUNK = 64
+_TILE_ROWS = 8
+
+
+def build_submanifold_map(
+    coordinates: Int32[Tensor, "voxels 4"], spatial_shape: Triple, batch_size: int, size: Triple
+) -> KernelMap:
+    """Neighbors of every voxel among the voxels, by walking the sorted keys against themselves."""
+    found = merge_join.submanifold_pairs(coordinates.numpy(), spatial_shape, size, BLOCK_ROWS)
+    source, target, starts = (torch.from_numpy(array) for array in found)
+    rows = len(coordinates)
+    return KernelMap(source, target, starts, size[0] * size[1] * size[2], BLOCK_ROWS, rows, rows, is_symmetric=True)
+
+
+def build_strided_map(
+    coordinates: Int32[Tensor, "voxels 4"], spatial_shape: Triple, batch_size: int, shape: KernelShape
+) -> tuple[KernelMap, Int32[Tensor, "outputs 4"]]:
+    """Map of a strided convolution, its reverse beside it, and its output voxels in key order."""
+    output_shape = shape.output_shape(spatial_shape)
+    down, up, coordinates_out = merge_join.strided_pairs(
+        coordinates.numpy(), output_shape, batch_size, shape, BLOCK_ROWS
+    )
+    sources, targets = len(coordinates), len(coordinates_out)
+    source, target, starts = (torch.from_numpy(array) for array in down)
+    kernel_map = KernelMap(source, target, starts, shape.volume, BLOCK_ROWS, sources, targets)
+    source, target, starts = (torch.from_numpy(array) for array in up)
+    kernel_map.memo["reversed"] = KernelMap(source, target, starts, shape.volume, BLOCK_ROWS, targets, sources)
+    return kernel_map, torch.from_numpy(coordinates_out)
+
+
+def convolve(
+    features: Float32[Tensor, "sources inputs"], weight: Float32[Tensor, "volume inputs outputs"], kernel_map: KernelMap
+) -> Float32[Tensor, "targets outputs"]:
+    """Sum over offsets k of features[source] @ weight[k], added to the rows `target`."""
+    inputs, outputs = weight.shape[1:]
+    features, weight = features.contiguous(), _padded(weight, outputs)
+    columns = weight.shape[2]
+    result = torch.empty((kernel_map.targets, columns))
+    matrices = (features.data_ptr(), weight.data_ptr(), result.data_ptr())
+    pairs = (kernel_map.source.data_ptr(), kernel_map.target.data_ptr(), kernel_map.starts.numpy())
+    sizes = (kernel_map.volume, kernel_map.block_rows, kernel_map.targets, inputs, columns, lanes())
+
+    def work(first: int, last: int) -> None:
+        _convolve_blocks(first, last, *matrices, *pairs, *sizes)
+
+    run_in_parts(work, kernel_map.blocks)
+    return result if columns == outputs else result[:, :outputs].contiguous()
+
+
+def weight_gradient(
+    features: Float32[Tensor, "sources inputs"], gradient: Float32[Tensor, "targets outputs"], kernel_map: KernelMap
+) -> Float32[Tensor, "volume inputs outputs"]:
+    """Gradient of `convolve` by its weight: per offset the sum of outer products of the paired rows."""
+    inputs, outputs = features.shape[1], gradient.shape[1]
+    rows, columns = -(-inputs // _TILE_ROWS) * _TILE_ROWS, -(-outputs // lanes()) * lanes()
+    features, gradient = features.contiguous(), gradient.contiguous()
+    result = torch.zeros((kernel_map.volume, rows, columns))
+    matrices = (features.data_ptr(), gradient.data_ptr(), result.data_ptr())
+    pairs = (kernel_map.source.numpy(), kernel_map.target.numpy(), kernel_map.starts.numpy())
+    sizes = (kernel_map.volume, inputs, outputs, rows, columns, lanes())
+
+    def work(first: int, last: int) -> None:
+        _gradient_of_offsets(first, last, *matrices, *pairs, *sizes)
+
+    run_in_parts(work, kernel_map.volume, kernel_map.volume if thread_count() > 1 else 1)
+    return result[:, :inputs, :outputs]
+
+
+def _padded(weight: Float32[Tensor, "volume inputs outputs"], outputs: int) -> Float32[Tensor, "volume inputs columns"]:
+    missing = -outputs % lanes()
+    return torch.nn.functional.pad(weight, (0, missing)) if missing else weight.contiguous()
+
+
+@compiled(inline="always")
+def _sweep(x, matrix, y, source, target, begin, stop, end, inputs, columns, rows, tail_rows, vectors):
+    """All pairs [begin, stop) of a bucket for `vectors` registers of columns: whole tiles, then narrow ones."""
+    place = begin
+    while place + rows <= stop:
+        ahead = source + 4 * (place + rows)
+        here, there = source + 4 * place, target + 4 * place
+        multiply_rows(x, matrix, y, here, there, rows, ahead, end, inputs, columns, rows, vectors)
+        place += rows
+    while place < stop:
+        count = min(stop - place, tail_rows)
+        ahead = source + 4 * (place + tail_rows)
+        here, there = source + 4 * place, target + 4 * place
+        multiply_rows(x, matrix, y, here, there, count, ahead, end, inputs, columns, tail_rows, vectors)
+        place += tail_rows
+
+
+@compiled
+def _convolve_blocks(
+    first, last, x, weight, y, source, target, starts, volume, block_rows, rows, inputs, columns, width
+):
+    """Blocks [first, last) of the output; x, weight, y, source and target are addresses."""
+    end = source + 4 * (starts[-1] - 1)
+    for block in range(first, last):
+        top, bottom = block * block_rows, min(rows, (block + 1) * block_rows)
+        clear(y + 4 * columns * top, 4 * columns * (bottom - top))
+        for k in range(volume):
+            begin, stop = starts[block * volume + k], starts[block * volume + k + 1]
+            column = columns if begin == stop else 0
+            while column < columns:
+                vectors = (columns - column) // width
+                matrix, out = weight + 4 * (k * inputs * columns + column), y + 4 * column
+                if vectors == 4 or vectors > 6:
+                    _sweep(x, matrix, out, source, target, begin, stop, end, inputs, columns, 6, 3, 4)
+                    column += 4 * width
+                elif vectors >= 3:
+                    _sweep(x, matrix, out, source, target, begin, stop, end, inputs, columns, 8, 4, 3)
+                    column += 3 * width
+                elif vectors == 2:
+                    _sweep(x, matrix, out, source, target, begin, stop, end, inputs, columns, 8, 4, 2)
+                    column += 2 * width
+                else:
+                    _sweep(x, matrix, out, source, target, begin, stop, end, inputs, columns, 8, 4, 1)
+                    column += width
+
+
+@compiled
+def _gradient_of_offsets(
+    first, last, x, y, result, source, target, starts, volume, inputs, outputs, rows, columns, width
+):
+    """Weight gradients of offsets [first, last); x, y and result are addresses.
+
+    Pairs are copied in chunks, so that a tile reads both sides from consecutive memory in the nearest cache.
+    """
+    left = np.zeros((_CHUNK, rows), np.float32)
+    right = np.zeros((_CHUNK, columns), np.float32)
+    x_rows = carray(address_as_pointer(x), (1 << 40, inputs))
+    y_rows = carray(address_as_pointer(y), (1 << 40, outputs))
+    for k in range(first, last):
+        matrix = result + 4 * k * rows * columns
+        filled = 0
+        for bucket in range(k, len(starts) - 1, volume):
+            for pair in range(starts[bucket], starts[bucket + 1]):
+                left[filled, :inputs] = x_rows[source[pair]]
+                right[filled, :outputs] = y_rows[target[pair]]
+                filled += 1
+                if filled == _CHUNK:
+                    _multiply_chunk(left, right, matrix, filled, rows, columns, width)
+                    filled = 0
+        if filled:
+            _multiply_chunk(left, right, matrix, filled, rows, columns, width)
+
+
+@compiled
+def _multiply_chunk(left, right, matrix, filled, rows, columns, width):
+    column = 0
+    while column < columns:
+        vectors = min(3 if columns - column == 3 * width else 2, (columns - column) // width)
+        for row in range(0, rows, 8):
+            x, y = left.ctypes.data + 4 * row, right.ctypes.data + 4 * column
+            out = matrix + 4 * (row * columns + column)
+            if vectors == 3:
+                multiply_columns(x, y, out, filled, rows, columns, 8, 3)
+            elif vectors == 2:
+                multiply_columns(x, y, out, filled, rows, columns, 8, 2)
+            else:
+                multiply_columns(x, y, out, filled, rows, columns, 8, 1)
+        column += vectors * width

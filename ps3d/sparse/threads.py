@@ -1,0 +1,52 @@
+"""Work in parts over threads, as many as torch uses.
+
+The compiled kernels release the GIL, so plain Python threads run them side by side. No OpenMP: its pools spin against
+torch's, kill forked children, and would double the compile time. A forked child (a DataLoader worker) works alone.
+"""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+
+
+class _Pool:
+    """The threads of this process, made at first use."""
+
+    def __init__(self) -> None:
+        self.forget()
+        self.is_forked = False
+
+    def forget(self) -> None:
+        self.executor: ThreadPoolExecutor | None = None
+        self.size = 0
+        self.is_forked = True
+
+    def get(self, size: int) -> ThreadPoolExecutor:
+        if self.executor is None or self.size < size:
+            self.executor, self.size = ThreadPoolExecutor(size, thread_name_prefix="ps3d-sparse"), size
+        return self.executor
+
+
+_POOL = _Pool()
+os.register_at_fork(after_in_child=_POOL.forget)
+
+
+def thread_count() -> int:
+    """Threads to use now: torch's number, or one in a forked child."""
+    return 1 if _POOL.is_forked else max(1, torch.get_num_threads())
+
+
+def run_in_parts(work: Callable[[int, int], None], count: int, parts_per_thread: int = 4) -> None:
+    """Call `work(first, last)` on ranges that cover [0, count), over all threads; returns when all are done.
+
+    The caller sees to it that ranges are independent, so results do not depend on the number of threads.
+    """
+    threads = min(thread_count(), count)
+    if threads <= 1:
+        work(0, count)
+        return
+    parts = min(count, threads * parts_per_thread)
+    bounds = [count * part // parts for part in range(parts + 1)]
+    list(_POOL.get(threads).map(work, bounds[:-1], bounds[1:]))

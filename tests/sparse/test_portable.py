@@ -1,0 +1,127 @@
+"""The compiled backend against the oracle: maps, values, gradients, threads, forks."""
+
+import pytest
+import torch
+
+from ps3d.sparse import InverseConv3d, KernelShape, SparseConv3d, SparseTensor, SubmanifoldConv3d, portable, reference
+
+from .scenes import random_tensor
+
+CHANNELS = [(1, 1), (3, 16), (4, 20), (16, 48), (20, 32), (32, 96), (96, 80), (64, 64), (48, 112)]
+
+
+def as_set(kernel_map) -> set:
+    return set(
+        zip(kernel_map.source.tolist(), kernel_map.target.tolist(), kernel_map.offset_of_pair().tolist(), strict=True)
+    )
+
+
+def is_bucketed(kernel_map) -> bool:
+    blocks = torch.repeat_interleave(torch.arange(kernel_map.blocks * kernel_map.volume), kernel_map.starts.diff())
+    blocks = blocks // kernel_map.volume
+    return bool((kernel_map.target // kernel_map.block_rows == blocks).all())
+
+
+@pytest.mark.parametrize("size", [(3, 3, 3), (3, 1, 3), (1, 3, 3), (5, 5, 5), (1, 1, 5), (3, 3, 1)])
+@pytest.mark.parametrize("shape", [(13, 21, 17), (2, 1, 3), (1, 1, 1)])
+def test_submanifold_maps_agree(size, shape):
+    x = random_tensor(shape, 3, 1, density=0.4)
+    place = (x.coordinates, x.spatial_shape, 3, size)
+    mine, oracle = portable.build_submanifold_map(*place), reference.build_submanifold_map(*place)
+    assert as_set(mine) == as_set(oracle)
+    assert len(mine.source) == len(oracle.source)
+    assert is_bucketed(mine)
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        KernelShape((2, 2, 2), (2, 2, 2)),
+        KernelShape((3, 3, 3), (2, 2, 2), (1, 1, 1)),
+        KernelShape((3, 3, 3), (1, 1, 1), (1, 1, 1)),
+        KernelShape((1, 3, 2), (1, 2, 3), (0, 1, 0)),
+    ],
+)
+@pytest.mark.parametrize("shape", [(13, 21, 17), (4, 3, 3)])
+def test_strided_maps_agree(kernel, shape):
+    x = random_tensor(shape, 3, 1, density=0.4)
+    mine, voxels = portable.build_strided_map(x.coordinates, x.spatial_shape, 3, kernel)
+    oracle, expected = reference.build_strided_map(x.coordinates, x.spatial_shape, 3, kernel)
+    assert torch.equal(voxels, expected)
+    assert as_set(mine) == as_set(oracle)
+    assert as_set(mine.reversed()[0]) == as_set(oracle.reversed()[0])
+    assert is_bucketed(mine)
+    assert is_bucketed(mine.reversed()[0])
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), CHANNELS)
+@pytest.mark.parametrize("kind", ["submanifold", "strided", "inverse"])
+def test_values_and_gradients_agree(kind, inputs, outputs):
+    x = random_tensor((14, 15, 16), 2, inputs, density=0.25)
+    layer = {
+        "submanifold": SubmanifoldConv3d(inputs, outputs, bias=True),
+        "strided": SparseConv3d(inputs, outputs, bias=True),
+        "inverse": InverseConv3d(inputs, outputs, bias=True),
+    }[kind]
+    if kind == "inverse":
+        x = SparseConv3d(inputs, inputs)(x).replace(torch.randn(len(SparseConv3d(inputs, inputs)(x)), inputs))
+    results = []
+    for dtype in (torch.float32, torch.float64):
+        start = x.features.detach().to(dtype).requires_grad_()
+        layer.to(dtype).zero_grad()
+        y = layer(x.replace(start)).features
+        y.backward(torch.cos(torch.arange(y.numel(), dtype=dtype)).view_as(y))
+        results.append([t.double() for t in (y.detach(), start.grad, layer.weight.grad, layer.bias.grad)])
+    for mine, oracle in zip(*results, strict=True):
+        assert float((mine - oracle).abs().max()) < 1e-5 * max(1.0, float(oracle.abs().max()))
+
+
+@pytest.fixture
+def threads():
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def test_same_bits_for_any_number_of_threads(threads):
+    x = random_tensor((20, 40, 40), 2, 32, density=0.2)
+    layer = SubmanifoldConv3d(32, 48)
+    results = []
+    for count in (1, 2, 3, 7):
+        threads(count)
+        start = x.features.clone().requires_grad_()
+        layer.zero_grad()
+        y = layer(x.replace(start)).features
+        y.square().sum().backward()
+        results.append((y.detach(), start.grad, layer.weight.grad.clone()))
+    for other in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+def test_order_of_the_input_does_not_matter():
+    x = random_tensor((9, 10, 11), 2, 8)
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(3))
+    y, origin = SparseTensor.from_unsorted(x.features[order], x.coordinates[order], x.spatial_shape, 2)
+    assert torch.equal(y.coordinates, x.coordinates)
+    assert torch.equal(order[origin], torch.arange(len(x)))
+    layer = SubmanifoldConv3d(8, 16)
+    assert torch.equal(layer(x).features, layer(y).features)
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_empty_and_single(rows):
+    coordinates = torch.zeros((rows, 4), dtype=torch.int32)
+    features = torch.randn(rows, 5, requires_grad=True)
+    x = SparseTensor(features, coordinates, (4, 4, 4), 1)
+    coarse = SparseConv3d(5, 32)(SubmanifoldConv3d(5, 5)(x))
+    y = InverseConv3d(32, 7)(coarse)
+    assert y.features.shape == (rows, 7)
+    y.features.sum().backward()
+    assert features.grad.shape == (rows, 5)
+
+
+def test_half_precision_and_autocast_compute_in_single():
+    x = random_tensor((6, 6, 6), 1, 16)
+    layer = SubmanifoldConv3d(16, 16)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert layer(x.replace(x.features.bfloat16())).features.dtype == torch.float32
