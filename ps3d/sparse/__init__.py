@@ -12,6 +12,7 @@ from ps3d.sparse.layers import (
     SubmanifoldConv3d,
     VoxelNorm,
 )
+from ps3d.sparse.points import features_at_points, features_of_voxels
 from ps3d.sparse.tensor import Grid, SparseTensor, stack_voxels
 
 __all__ = [
@@ -28,5 +29,7 @@ __all__ = [
     "SparseTensor",
     "SubmanifoldConv3d",
     "VoxelNorm",
+    "features_at_points",
+    "features_of_voxels",
     "stack_voxels",
 ]

@@ -9,15 +9,14 @@ an order that depends on the map alone: the same bits for any number of threads 
 import numpy as np
 import torch
 from jaxtyping import Float32, Int32
-from numba import carray
 from torch import Tensor
 
 from ps3d.ops.compiled import compiled
 from ps3d.sparse import merge_join
 from ps3d.sparse.kernel_map import KernelMap, KernelShape
 from ps3d.sparse.keys import Triple
-from ps3d.sparse.threads import run_in_parts, thread_count
-from ps3d.sparse.vector_tiles import address_as_pointer, clear, lanes, multiply_columns, multiply_rows
+from ps3d.sparse.threads import run_in_parts
+from ps3d.sparse.vector_tiles import clear, lanes, multiply_columns, multiply_rows
 
 NAME = "portable"
 BLOCK_ROWS = 512
@@ -56,7 +55,7 @@ def convolve(
 ) -> Float32[Tensor, "targets outputs"]:
     """Sum over offsets k of features[source] @ weight[k], added to the rows `target`."""
     inputs, outputs = weight.shape[1:]
-    features, weight = features.contiguous(), _padded(weight, outputs)
+    features, weight = features.contiguous(), _padded(weight, lanes())
     columns = weight.shape[2]
     result = torch.empty((kernel_map.targets, columns))
     matrices = (features.data_ptr(), weight.data_ptr(), result.data_ptr())
@@ -75,23 +74,24 @@ def weight_gradient(
 ) -> Float32[Tensor, "volume inputs outputs"]:
     """Gradient of `convolve` by its weight: per offset the sum of outer products of the paired rows."""
     inputs, outputs = features.shape[1], gradient.shape[1]
-    rows, columns = -(-inputs // _TILE_ROWS) * _TILE_ROWS, -(-outputs // lanes()) * lanes()
-    features, gradient = features.contiguous(), gradient.contiguous()
+    features, gradient = _padded(features, _TILE_ROWS), _padded(gradient, lanes())
+    rows, columns = features.shape[1], gradient.shape[1]
     result = torch.zeros((kernel_map.volume, rows, columns))
     matrices = (features.data_ptr(), gradient.data_ptr(), result.data_ptr())
     pairs = (kernel_map.source.numpy(), kernel_map.target.numpy(), kernel_map.starts.numpy())
-    sizes = (kernel_map.volume, inputs, outputs, rows, columns, lanes())
+    sizes = (kernel_map.volume, rows, columns, lanes())
 
     def work(first: int, last: int) -> None:
         _gradient_of_offsets(first, last, *matrices, *pairs, *sizes)
 
-    run_in_parts(work, kernel_map.volume, kernel_map.volume if thread_count() > 1 else 1)
+    run_in_parts(work, kernel_map.volume, kernel_map.volume)
     return result[:, :inputs, :outputs]
 
 
-def _padded(weight: Float32[Tensor, "volume inputs outputs"], outputs: int) -> Float32[Tensor, "volume inputs columns"]:
-    missing = -outputs % lanes()
-    return torch.nn.functional.pad(weight, (0, missing)) if missing else weight.contiguous()
+def _padded(matrix: Float32[Tensor, "*rows columns"], multiple: int) -> Float32[Tensor, "*rows padded"]:
+    """Zero columns appended up to a multiple; contiguous."""
+    missing = -matrix.shape[-1] % multiple
+    return torch.nn.functional.pad(matrix, (0, missing)) if missing else matrix.contiguous()
 
 
 @compiled(inline="always")
@@ -141,26 +141,23 @@ def _convolve_blocks(
 
 
 @compiled
-def _gradient_of_offsets(
-    first, last, x, y, result, source, target, starts, volume, inputs, outputs, rows, columns, width
-):
+def _gradient_of_offsets(first, last, x, y, result, source, target, starts, volume, rows, columns, width):
     """Weight gradients of offsets [first, last); x, y and result are addresses.
 
-    Pairs are copied in chunks, so that a tile reads both sides from consecutive memory in the nearest cache.
+    Pairs go in chunks whose rows fit the nearest cache while all tiles of the matrix run over them.
     """
-    left = np.zeros((_CHUNK, rows), np.float32)
-    right = np.zeros((_CHUNK, columns), np.float32)
-    x_rows = carray(address_as_pointer(x), (1 << 40, inputs))
-    y_rows = carray(address_as_pointer(y), (1 << 40, outputs))
+    chunk = _CHUNK if rows + columns <= 160 else _CHUNK // 2
+    left = np.empty(_CHUNK, np.int64)
+    right = np.empty(_CHUNK, np.int64)
     for k in range(first, last):
         matrix = result + 4 * k * rows * columns
         filled = 0
         for bucket in range(k, len(starts) - 1, volume):
             for pair in range(starts[bucket], starts[bucket + 1]):
-                left[filled, :inputs] = x_rows[source[pair]]
-                right[filled, :outputs] = y_rows[target[pair]]
+                left[filled] = x + 4 * rows * np.int64(source[pair])
+                right[filled] = y + 4 * columns * np.int64(target[pair])
                 filled += 1
-                if filled == _CHUNK:
+                if filled == chunk:
                     _multiply_chunk(left, right, matrix, filled, rows, columns, width)
                     filled = 0
         if filled:
@@ -169,16 +166,16 @@ def _gradient_of_offsets(
 
 @compiled
 def _multiply_chunk(left, right, matrix, filled, rows, columns, width):
+    left_rows, right_rows = left.ctypes.data, right.ctypes.data
     column = 0
     while column < columns:
-        vectors = min(3 if columns - column == 3 * width else 2, (columns - column) // width)
+        vectors = min(3 if (columns - column) == 3 * width else 2, (columns - column) // width)
         for row in range(0, rows, 8):
-            x, y = left.ctypes.data + 4 * row, right.ctypes.data + 4 * column
             out = matrix + 4 * (row * columns + column)
             if vectors == 3:
-                multiply_columns(x, y, out, filled, rows, columns, 8, 3)
+                multiply_columns(left_rows, right_rows, out, filled, 4 * row, 4 * column, columns, 8, 3)
             elif vectors == 2:
-                multiply_columns(x, y, out, filled, rows, columns, 8, 2)
+                multiply_columns(left_rows, right_rows, out, filled, 4 * row, 4 * column, columns, 8, 2)
             else:
-                multiply_columns(x, y, out, filled, rows, columns, 8, 1)
+                multiply_columns(left_rows, right_rows, out, filled, 4 * row, 4 * column, columns, 8, 1)
         column += vectors * width

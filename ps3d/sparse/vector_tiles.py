@@ -72,30 +72,32 @@ def multiply_rows(typingctx, x, weight, y, source, target, count, ahead, last, i
 
 
 @intrinsic(prefer_literal=True)
-def multiply_columns(typingctx, x, y, result, count, inputs, columns, rows, vectors):
+def multiply_columns(typingctx, left, right, result, count, row, column, columns, rows, vectors):
     """`result[r, :] += sum over p < count of x[p, r] * y[p, :]` for `rows` columns of x, `vectors` registers of y.
 
-    All arguments are integers: addresses of float32 matrices moved to the first column wanted (x has `inputs` columns,
-    y and result have `columns`), the rest as in `multiply_rows`.
+    All arguments are integers: `left` and `right` are addresses of lists of `count` addresses, of the rows of x and of y;
+    `row` and `column` are the bytes to the first wanted column of x and of y; `result` is the address of the first
+    wanted element of a float32 matrix of `columns` columns; the rest as in `multiply_rows`.
     """
-    signature = types.void(*[types.int64] * 6, rows, vectors)
+    signature = types.void(*[types.int64] * 7, rows, vectors)
     rows, vectors, width = rows.literal_value, vectors.literal_value, lanes()
 
     def generate(context, builder, signature, args):
-        x, y, result, count, inputs, columns = args[:6]
+        left, right, result, count, row, column, columns = args[:7]
         vector = ir.VectorType(_FLOAT, width)
         sums = [[_zero_sum(builder, vector) for _ in range(vectors)] for _ in range(rows)]
-        x_stride, y_stride = builder.mul(inputs, _LONG(4)), builder.mul(columns, _LONG(4))
         with cgutils.for_range(builder, count) as loop:
-            left = builder.add(x, builder.mul(loop.index, x_stride))
-            right = builder.add(y, builder.mul(loop.index, y_stride))
-            matrix = [_load(builder, builder.add(right, _LONG(4 * width * v)), vector) for v in range(vectors)]
+            place = builder.mul(loop.index, _LONG(8))
+            x = builder.add(_load(builder, builder.add(left, place), _LONG), row)
+            y = builder.add(_load(builder, builder.add(right, place), _LONG), column)
+            matrix = [_load(builder, builder.add(y, _LONG(4 * width * v)), vector) for v in range(vectors)]
             for r in range(rows):
-                value = _splat(builder, _load(builder, builder.add(left, _LONG(4 * r)), _FLOAT), vector)
+                value = _splat(builder, _load(builder, builder.add(x, _LONG(4 * r)), _FLOAT), vector)
                 for v in range(vectors):
                     _multiply_add(builder, sums[r][v], value, matrix[v])
+        stride = builder.mul(columns, _LONG(4))
         for r in range(rows):
-            _add_to_memory(builder, builder.add(result, builder.mul(_LONG(r), y_stride)), sums[r], vector)
+            _add_to_memory(builder, builder.add(result, builder.mul(_LONG(r), stride)), sums[r], vector)
         return context.get_dummy_value()
 
     return signature, generate
@@ -111,16 +113,6 @@ def clear(typingctx, address, size):
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64), generate
-
-
-@intrinsic
-def address_as_pointer(typingctx, address):
-    """An integer as a float32 pointer, for `numba.carray`."""
-
-    def generate(context, builder, signature, args):
-        return builder.inttoptr(args[0], context.get_value_type(types.CPointer(types.float32)))
-
-    return types.CPointer(types.float32)(types.int64), generate
 
 
 def _load(builder, address, kind):
