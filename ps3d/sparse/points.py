@@ -10,9 +10,7 @@ from ps3d.sparse.keys import pack_keys
 from ps3d.sparse.tensor import Grid, SparseTensor
 
 
-def features_of_voxels(
-    x: SparseTensor, voxel_of_point: Int64[Tensor, "points"]
-) -> Float[Tensor, "points channels"]:
+def features_of_voxels(x: SparseTensor, voxel_of_point: Int64[Tensor, "points"]) -> Float[Tensor, "points channels"]:
     """Each point gets the features of its voxel."""
     return x.features.index_select(0, voxel_of_point)
 

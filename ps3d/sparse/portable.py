@@ -16,11 +16,12 @@ from ps3d.sparse import merge_join
 from ps3d.sparse.kernel_map import KernelMap, KernelShape
 from ps3d.sparse.keys import Triple
 from ps3d.sparse.threads import run_in_parts
-from ps3d.sparse.vector_tiles import clear, lanes, multiply_columns, multiply_rows
+from ps3d.sparse.vector_tiles import clear, lanes, multiply_columns, multiply_rows, prefetch
 
 NAME = "portable"
 BLOCK_ROWS = 512
 _CHUNK = 64
+_CACHED_BYTES = 2**17
 _TILE_ROWS = 8
 
 
@@ -79,12 +80,14 @@ def weight_gradient(
     result = torch.zeros((kernel_map.volume, rows, columns))
     matrices = (features.data_ptr(), gradient.data_ptr(), result.data_ptr())
     pairs = (kernel_map.source.numpy(), kernel_map.target.numpy(), kernel_map.starts.numpy())
-    sizes = (kernel_map.volume, rows, columns, lanes())
+    cached_bytes = max(_CACHED_BYTES, result.nbytes // 2)
+    blocks_at_once = max(1, cached_bytes // (4 * (rows + columns) * kernel_map.block_rows))
+    sizes = (kernel_map.volume, rows, columns, blocks_at_once, lanes())
 
     def work(first: int, last: int) -> None:
         _gradient_of_offsets(first, last, *matrices, *pairs, *sizes)
 
-    run_in_parts(work, kernel_map.volume, kernel_map.volume)
+    run_in_parts(work, kernel_map.volume)
     return result[:, :inputs, :outputs]
 
 
@@ -141,27 +144,35 @@ def _convolve_blocks(
 
 
 @compiled
-def _gradient_of_offsets(first, last, x, y, result, source, target, starts, volume, rows, columns, width):
+def _gradient_of_offsets(
+    first, last, x, y, result, source, target, starts, volume, rows, columns, blocks_at_once, width
+):
     """Weight gradients of offsets [first, last); x, y and result are addresses.
 
-    Pairs go in chunks whose rows fit the nearest cache while all tiles of the matrix run over them.
+    All offsets run over a few blocks before the next ones, so that rows come from the second cache; pairs go in chunks
+    whose rows fit the first cache while all tiles of the matrix run over them.
     """
     chunk = _CHUNK if rows + columns <= 160 else _CHUNK // 2
     left = np.empty(_CHUNK, np.int64)
     right = np.empty(_CHUNK, np.int64)
-    for k in range(first, last):
-        matrix = result + 4 * k * rows * columns
-        filled = 0
-        for bucket in range(k, len(starts) - 1, volume):
-            for pair in range(starts[bucket], starts[bucket + 1]):
-                left[filled] = x + 4 * rows * np.int64(source[pair])
-                right[filled] = y + 4 * columns * np.int64(target[pair])
-                filled += 1
-                if filled == chunk:
-                    _multiply_chunk(left, right, matrix, filled, rows, columns, width)
-                    filled = 0
-        if filled:
-            _multiply_chunk(left, right, matrix, filled, rows, columns, width)
+    buckets = len(starts) - 1
+    step = blocks_at_once * volume
+    for group in range(0, buckets, step):
+        for k in range(first, last):
+            matrix = result + 4 * k * rows * columns
+            filled = 0
+            for bucket in range(group + k, min(group + step, buckets), volume):
+                for pair in range(starts[bucket], starts[bucket + 1]):
+                    left[filled] = x + 4 * rows * np.int64(source[pair])
+                    right[filled] = y + 4 * columns * np.int64(target[pair])
+                    prefetch(left[filled], 4 * rows)
+                    prefetch(right[filled], 4 * columns)
+                    filled += 1
+                    if filled == chunk:
+                        _multiply_chunk(left, right, matrix, filled, rows, columns, width)
+                        filled = 0
+            if filled:
+                _multiply_chunk(left, right, matrix, filled, rows, columns, width)
 
 
 @compiled

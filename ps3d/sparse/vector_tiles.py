@@ -104,6 +104,18 @@ def multiply_columns(typingctx, left, right, result, count, row, column, columns
 
 
 @intrinsic
+def prefetch(typingctx, address, size):
+    """Ask for `size` bytes at an address to be brought into the cache."""
+
+    def generate(context, builder, signature, args):
+        with cgutils.for_range_slice(builder, _LONG(0), args[1], _LONG(_LINE), inc=True) as (position, _):
+            _prefetch_line(builder, builder.add(args[0], position))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), generate
+
+
+@intrinsic
 def clear(typingctx, address, size):
     """Set `size` bytes at an address to zero."""
 
@@ -130,12 +142,15 @@ def _prefetch_row(builder, x, place, last, inputs, lines):
     is_inside = builder.icmp_unsigned("<=", place, last)
     row = _load(builder, builder.select(is_inside, place, last), _INT)
     address = _row_address(builder, x, row, inputs)
+    for line in range(lines):
+        _prefetch_line(builder, builder.add(address, _LONG(_LINE * line)))
+
+
+def _prefetch_line(builder, address):
     pointer = ir.IntType(8).as_pointer()
     kind = ir.FunctionType(ir.VoidType(), [pointer, _INT, _INT, _INT])
-    prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-    for line in range(lines):
-        target = builder.inttoptr(builder.add(address, _LONG(_LINE * line)), pointer)
-        builder.call(prefetch, [target, _INT(0), _INT(3), _INT(1)])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    builder.call(function, [builder.inttoptr(address, pointer), _INT(0), _INT(3), _INT(1)])
 
 
 def _zero_sum(builder, vector):
