@@ -87,39 +87,38 @@ def _join(coordinates, z_cells, y_cells, x_cells, z_size, y_size, x_size, block_
 
 @compiled
 def _bucket_halves(later, earlier, found, rows, volume, block_rows):
-    """Both halves and the middle offset, sorted by block of targets, then offset; lists ascend in both rows."""
+    """Both halves and the middle offset, sorted by block of targets, then offset.
+
+    Lists ascend in both rows, so a bucket is a slice of a list: its ends are searched, its pairs copied.
+    """
     middle = volume // 2
-    bits = _power(block_rows)
     blocks = max(1, (rows + block_rows - 1) // block_rows)
     starts = np.zeros(blocks * volume + 1, np.int64)
-    for block in range(blocks):
-        starts[block * volume + middle + 1] = min(rows, (block + 1) * block_rows) - block * block_rows
+    slices = np.zeros((2, middle, blocks + 1), np.int64)
     for k in range(middle):
-        for pair in range(found[k]):
-            starts[(np.int64(earlier[k, pair]) >> bits) * volume + middle + 1 + k + 1] += 1
-            starts[(np.int64(later[k, pair]) >> bits) * volume + middle - 1 - k + 1] += 1
-    for bucket in range(blocks * volume):
-        starts[bucket + 1] += starts[bucket]
-    place = starts.copy()
-    source = np.empty(starts[-1], np.int32)
-    target = np.empty(starts[-1], np.int32)
+        for block in range(1, blocks + 1):
+            slices[0, k, block] = np.searchsorted(earlier[k, : found[k]], block * block_rows)
+            slices[1, k, block] = np.searchsorted(later[k, : found[k]], block * block_rows)
+    total = rows + 2 * found.sum()
+    source = np.empty(total, np.int32)
+    target = np.empty(total, np.int32)
+    place = np.int64(0)
     for block in range(blocks):
-        at = starts[block * volume + middle]
-        for row in range(block * block_rows, min(rows, (block + 1) * block_rows)):
-            source[at] = row
-            target[at] = row
-            at += 1
-    for k in range(middle):
-        for pair in range(found[k]):
-            low, high = earlier[k, pair], later[k, pair]
-            bucket = (np.int64(low) >> bits) * volume + middle + 1 + k
-            source[place[bucket]] = high
-            target[place[bucket]] = low
-            place[bucket] += 1
-            bucket = (np.int64(high) >> bits) * volume + middle - 1 - k
-            source[place[bucket]] = low
-            target[place[bucket]] = high
-            place[bucket] += 1
+        for bucket in range(volume):
+            k = abs(bucket - middle) - 1
+            if bucket == middle:
+                for row in range(block * block_rows, min(rows, (block + 1) * block_rows)):
+                    source[place] = row
+                    target[place] = row
+                    place += 1
+            else:
+                half = np.int64(bucket < middle)
+                begin, end = slices[half, k, block], slices[half, k, block + 1]
+                high, low = later[k, begin:end], earlier[k, begin:end]
+                source[place : place + end - begin] = low if half else high
+                target[place : place + end - begin] = high if half else low
+                place += end - begin
+            starts[block * volume + bucket + 1] = place
     return source, target, starts
 
 

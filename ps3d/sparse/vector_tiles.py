@@ -75,8 +75,8 @@ def multiply_rows(typingctx, x, weight, y, source, target, count, ahead, last, i
 def multiply_columns(typingctx, left, right, result, count, row, column, columns, rows, vectors):
     """`result[r, :] += sum over p < count of x[p, r] * y[p, :]` for `rows` columns of x, `vectors` registers of y.
 
-    All arguments are integers: `left` and `right` are addresses of lists of `count` addresses, of the rows of x and of y;
-    `row` and `column` are the bytes to the first wanted column of x and of y; `result` is the address of the first
+    All arguments are integers: `left` and `right` are addresses of lists of `count` addresses, of the rows of x and of
+    y; `row` and `column` are the bytes to the first wanted column of x and of y; `result` is the address of the first
     wanted element of a float32 matrix of `columns` columns; the rest as in `multiply_rows`.
     """
     signature = types.void(*[types.int64] * 7, rows, vectors)
