@@ -49,7 +49,7 @@ class Options:
 
 def main() -> None:
     options = tyro.cli(Options, description=__doc__)
-    console = Console(stderr=True)
+    console = Console(stderr=True, soft_wrap=True)
     settings = replace(FAST if options.fast else RecoverySettings(), minimum_confidence=options.minimum_confidence)
     share = Share.from_environment()
     try:
@@ -58,7 +58,7 @@ def main() -> None:
         if share.rank == 0:
             finish(options, settings, recoveries, console, is_alone=share.world_size == 1)
     except (FileNotFoundError, ValueError) as error:
-        console.print(f"[red]{error}[/red]")
+        console.print(f"[red]{error}[/red]", soft_wrap=True)
         sys.exit(2)
 
 

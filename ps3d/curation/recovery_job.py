@@ -60,7 +60,7 @@ class DriveRecovery:
     """
 
     def __init__(self, root: Path, drive: int | str, out: Path, settings: RecoverySettings) -> None:
-        self.sequence = Kitti360(root, drive)
+        self.sequence = Kitti360(root, drive, reads_truth=False)
         self.name = self.sequence.name
         self.folder = out / self.name
         self.settings = settings

@@ -45,6 +45,7 @@ class Kitti360:
         labels: str | Path | None = None,
         frames: Iterable[int] | None = None,
         longest_gap: tuple[float, float] = (LONGEST_GAP_SECONDS, LONGEST_GAP_METERS),
+        reads_truth: bool = True,
     ) -> None:
         """
         Args:
@@ -54,6 +55,7 @@ class Kitti360:
             labels: folder of per-scan labels, `<labels>/<drive>/labels/%010d.label`.
             frames: only these frame numbers, as far as they exist.
             longest_gap: (seconds, meters) between measured poses that are interpolated between.
+            reads_truth: False leaves labels unread, for who makes them.
 
         Raises:
             FileNotFoundError: not a root of KITTI-360, no such drive, camera or labels; names what is there.
@@ -64,6 +66,7 @@ class Kitti360:
         self.taxonomy = taxonomy
         self.camera_names = tuple(cameras)
         self._longest_gap = longest_gap
+        self._reads_truth = reads_truth
         self._images = {camera: self._find_images(camera) for camera in self.camera_names}
         self._scans = numbered_files(self.layout.scans(self.name), ".bin")
         found = self._scans or {frame: path for images in self._images.values() for frame, path in images.items()}
@@ -98,7 +101,7 @@ class Kitti360:
             world_from_lidar=None if pose is None else pose @ self.calibration.vehicle_from_lidar,
             current_from_previous=self._motion(index),
             is_pose_interpolated=is_interpolated,
-            truth=self._truth(index, scan),
+            truth=self._truth(index, scan) if self._reads_truth else {},
             source=str(self._scans.get(index) or next((f[index] for f in self._images.values() if index in f), "")),
         )
 

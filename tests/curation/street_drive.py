@@ -26,7 +26,7 @@ def world_from_vehicle(frame: float) -> np.ndarray:
     """8 m/s along a slight curve; x forward, y right, z down."""
     pose = np.eye(4)
     pose[:3, :3] = Rotation.from_euler("ZX", [0.01 * frame, np.pi]).as_matrix()
-    pose[:3, 3] = ORIGIN + [0.8 * frame, 0.004 * frame**2, 0.9]
+    pose[:3, 3] = ORIGIN + np.array([0.8 * frame, 0.004 * frame**2, 0.9])
     return pose
 
 

@@ -19,7 +19,7 @@ from scipy.spatial.transform import Rotation
 
 from ps3d.curation.label_recovery import FAST, RecoveredScan, RecoverySettings
 from ps3d.curation.recovery_job import DriveRecovery
-from ps3d.datasets.kitti360 import encode_labels
+from ps3d.datasets.kitti360 import Kitti360, encode_labels
 from ps3d.datasets.kitti360_boxes import read_boxes, write_boxes
 from ps3d.datasets.kitti360_files import read_poses, write_cam0_to_world, write_poses
 from ps3d.datasets.kitti360_labels import INSTANCES_PER_LABEL, KITTI360_SCAN
@@ -61,7 +61,7 @@ def main() -> None:
 def score(root: Path, truth_root: Path, drive: int, settings: RecoverySettings, every: int) -> dict[str, float]:
     """Recover every n-th scan in memory and compare it with the truth."""
     recovery = DriveRecovery(root, drive, Path("unused"), settings)
-    truth = DriveRecovery(truth_root, drive, Path("unused"), settings).sequence
+    truth = Kitti360(truth_root, drive)
     path = cKDTree(np.stack(list(recovery.windows.positions.values()))[:, :2])
     counts, points, covered, right, on_things, agreeing, ghosts = [], 0, 0, 0, 0, 0, 0
     for position in range(0, len(truth), every):
