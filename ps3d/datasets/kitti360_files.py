@@ -185,6 +185,19 @@ def write_png(path: str | Path, pixels: UInt8[np.ndarray, "..."] | UInt16[np.nda
         Picture.fromarray(pixels).save(name, compress_level=1)
 
 
+def read_confidence(path: str | Path) -> Float32[np.ndarray, "height width"]:
+    """A confidence map of a label picture: 0..1, stored in 16 bits as the official evaluation reads it."""
+    pixels = read_png(path)
+    if pixels.ndim != 2:
+        raise ValueError(f"{path}: a color picture, no confidence map")
+    return pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
+
+
+def write_confidence(path: str | Path, confidence: Float[np.ndarray, "height width"]) -> None:
+    """Write a confidence map; values outside 0..1 are cut."""
+    write_png(path, np.round(np.clip(confidence, 0, 1) * 65535).astype(np.uint16))
+
+
 def read_list(path: str | Path) -> list[tuple[str, ...]]:
     """A split list: paths relative to the root, one tuple per line (image and label map, or one window)."""
     return [tuple(line.split()) for line in Path(path).read_text().splitlines() if line.strip()]

@@ -99,11 +99,12 @@ class Taxonomy:
             ValueError: an id that is neither in a class nor in `void_raw_ids`.
         """
         low, table = self._lookup
-        shifted = raw.astype(np.int64) - low
-        is_inside = (shifted >= 0) & (shifted < len(table))
-        semantic = np.where(is_inside, table[np.clip(shifted, 0, len(table) - 1)], -1)
-        if (semantic < 0).any():
-            unknown = np.unique(raw[semantic < 0])
+        if raw.size == 0:
+            return np.zeros(raw.shape, np.uint8)
+        is_inside = raw.min() >= low and raw.max() < low + len(table)
+        semantic = table[raw if low == 0 else raw.astype(np.int64) - low] if is_inside else None
+        if semantic is None or semantic.min() < 0:
+            unknown = np.setdiff1d(raw, list(self._class_of_raw))
             raise ValueError(f"{where}: label ids {unknown[:10].tolist()} are not in the taxonomy {self.name}")
         return semantic.astype(np.uint8)
 

@@ -6,6 +6,7 @@ import pytest
 from ps3d.datasets.kitti360_boxes import STATIC, UNIT_FACES, UNIT_VERTICES, Box, read_boxes, write_boxes
 from ps3d.datasets.kitti360_calibration import KITTI360_CALIBRATION, read_calibration, write_calibration
 from ps3d.datasets.kitti360_files import (
+    read_confidence,
     read_list,
     read_png,
     read_poses,
@@ -13,6 +14,7 @@ from ps3d.datasets.kitti360_files import (
     read_sick,
     read_timestamps,
     write_cam0_to_world,
+    write_confidence,
     write_list,
     write_png,
     write_poses,
@@ -268,6 +270,18 @@ def test_16_bit_maps_read_back_and_damage_is_named(tmp_path):
     (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:40])
     with pytest.raises(ValueError, match=r"a\.png"):
         read_png(tmp_path / "a.png")
+
+
+def test_confidence_maps_read_back_in_16_bits_and_in_8(tmp_path):
+    confidence = np.array([[0, 0.25], [0.5, 1.5]], np.float32)
+    write_confidence(tmp_path / "a.png", confidence)
+    np.testing.assert_allclose(read_confidence(tmp_path / "a.png"), np.minimum(confidence, 1), atol=1e-5)
+    assert read_png(tmp_path / "a.png").dtype == np.uint16
+    write_png(tmp_path / "a.png", np.array([[0, 255]], np.uint8))
+    assert read_confidence(tmp_path / "a.png").tolist() == [[0, 1]]
+    write_png(tmp_path / "a.png", np.zeros((2, 2, 3), np.uint8))
+    with pytest.raises(ValueError, match=r"a\.png.*no confidence"):
+        read_confidence(tmp_path / "a.png")
 
 
 def test_lists_read_back(tmp_path):
