@@ -6,6 +6,7 @@ point of the earlier one, median over points, mean over pairs.
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from rich.console import Console
@@ -13,14 +14,20 @@ from rich.table import Table
 from scipy.spatial import cKDTree
 
 from ps3d.datasets.kitti360 import Kitti360
-from ps3d.ops.geometry import transform
-from ps3d.ops.motion import corrected_xyz
+from ps3d.ops.geometry import invert
+from ps3d.ops.motion import world_xyz
 from ps3d.structures import Frame
 
-WAYS: dict[str, Callable[[Frame], np.ndarray]] = {
-    "motion-corrected": corrected_xyz,
-    "as measured": lambda frame: frame.scan.xyz,
-    "corrected the wrong way": lambda frame: 2 * frame.scan.xyz - corrected_xyz(frame),
+
+def reverse_motion(frame: Frame) -> Frame:
+    motion = frame.current_from_previous
+    return frame if motion is None else replace(frame, current_from_previous=invert(motion))
+
+
+WAYS: dict[str, Callable[[Frame], Frame]] = {
+    "motion-corrected": lambda frame: frame,
+    "as measured": lambda frame: replace(frame, current_from_previous=None),
+    "corrected the wrong way": reverse_motion,
 }
 
 
@@ -34,8 +41,8 @@ def main() -> None:
     frames = frames[: options.frames]
     gaps = [gap for gap in (1, 3, 5, 9) if gap < len(frames)]
     table = Table("cm", *(f"{gap} frames apart" for gap in gaps))
-    for name, points_of in WAYS.items():
-        world = [transform(frame.world_from_lidar, points_of(frame).astype(np.float64)) for frame in frames]
+    for name, change in WAYS.items():
+        world = [world_xyz(change(frame)) for frame in frames]
         trees = [cKDTree(points, balanced_tree=False, compact_nodes=False) for points in world]
         table.add_row(name, *(f"{100 * distance(trees, world, gap):.2f}" for gap in gaps))
     Console().print(table)
