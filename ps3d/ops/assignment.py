@@ -3,8 +3,8 @@
 import numpy as np
 from jaxtyping import Float, Int64
 from scipy.optimize import linear_sum_assignment
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
+
+from ps3d.ops.compiled import compiled
 
 
 def match(score: Float[np.ndarray, "rows columns"]) -> tuple[Int64[np.ndarray, "pairs"], Int64[np.ndarray, "pairs"]]:
@@ -23,20 +23,39 @@ def match(score: Float[np.ndarray, "rows columns"]) -> tuple[Int64[np.ndarray, "
     rows, columns = np.nonzero(score > 0)
     if len(rows) == 0:
         return rows, columns
-    height, width = score.shape
-    graph = coo_matrix((np.ones(len(rows), bool), (rows, columns + height)), (height + width, height + width))
-    _, island = connected_components(graph, directed=False)
-    island_of_pair = island[rows]
-    is_alone = np.bincount(island_of_pair, minlength=island.max() + 1) == 1
-    matched = [np.stack([rows, columns])[:, is_alone[island_of_pair]]]
-    order = np.argsort(island_of_pair, kind="stable")
-    starts = np.flatnonzero(np.diff(island_of_pair[order], prepend=-1))
-    for pairs in np.split(order, starts[1:]):
-        if len(pairs) > 1:
-            matched.append(_match_island(score, rows[pairs], columns[pairs]))
+    is_alone = (np.bincount(rows)[rows] == 1) & (np.bincount(columns)[columns] == 1)
+    matched = [np.stack([rows, columns])[:, is_alone]]
+    rows, columns = rows[~is_alone], columns[~is_alone]
+    if len(rows):
+        island = _islands(rows, columns, len(score))
+        order = np.argsort(island, kind="stable")
+        starts = np.flatnonzero(np.diff(island[order], prepend=-1))
+        matched += [_match_island(score, rows[pairs], columns[pairs]) for pairs in np.split(order, starts[1:])]
     row, column = np.concatenate(matched, axis=1)
     order = np.argsort(row)
     return row[order], column[order]
+
+
+@compiled
+def _islands(rows, columns, height):
+    """A number for each pair; equal where pairs hang together. Union-find over rows and columns."""
+    parent = np.arange(height + columns.max() + 1)
+    for i in range(len(rows)):
+        a, b = rows[i], columns[i] + height
+        while parent[a] != a:
+            parent[a] = parent[parent[a]]
+            a = parent[a]
+        while parent[b] != b:
+            parent[b] = parent[parent[b]]
+            b = parent[b]
+        parent[max(a, b)] = min(a, b)
+    island = np.empty(len(rows), np.int64)
+    for i in range(len(rows)):
+        a = rows[i]
+        while parent[a] != a:
+            a = parent[a]
+        island[i] = a
+    return island
 
 
 def _match_island(score: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:

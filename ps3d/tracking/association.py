@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float64, Int64
 
 from ps3d.ops.assignment import match
 from ps3d.tracking.cells import count_shared_cells
-from ps3d.tracking.motion import measurement_variance, scale_of
+from ps3d.tracking.motion import growth_variance, measurement_variance, scale_of
 from ps3d.tracking.observations import Observations
 from ps3d.tracking.options import TrackerOptions
 from ps3d.tracking.registration import register
@@ -36,14 +36,17 @@ class Matches:
     is_free: Bool[np.ndarray, "tracks"]
     stage: dict[str, int]
 
-    def add(self, stage: str, score: Float64[np.ndarray, "objects tracks"]) -> list[tuple[int, int]]:
-        """Match what is still free by score; returns the new (place, row) pairs."""
-        places, rows = np.flatnonzero(self.row_of_place < 0), np.flatnonzero(self.is_free)
-        i, j = match(score[np.ix_(places, rows)])
+    def free(self) -> tuple[Int64[np.ndarray, "free_objects"], Int64[np.ndarray, "free_tracks"]]:
+        """Places of objects and rows of tracks that are still to be matched."""
+        return np.flatnonzero(self.row_of_place < 0), np.flatnonzero(self.is_free)
+
+    def add(self, stage: str, score: Float64[np.ndarray, "free_objects free_tracks"]) -> None:
+        """Match what is still free, by score."""
+        places, rows = self.free()
+        i, j = match(score)
         self.row_of_place[places[i]] = rows[j]
         self.is_free[rows[j]] = False
         self.stage[stage] = self.stage.get(stage, 0) + len(i)
-        return list(zip(places[i].tolist(), rows[j].tolist(), strict=True))
 
     @property
     def is_done(self) -> bool:
@@ -60,15 +63,16 @@ def associate(tracks: Tracks, observations: Observations, now: float, options: T
     elapsed = now - tracks.seen
     is_alive = (tracks.missed < options.life) & (elapsed <= options.longest_gap)
     is_standing = ~tracks.is_moving(options) & (elapsed <= options.memory) & options.reidentification
+    claim = tracks.standing[None]
     iou = np.zeros((count, known))
     if options.overlap:
         iou = cell_overlap(tracks, observations, now, is_alive | is_standing, options)
-        matches.add("overlap", np.where(is_same & (iou >= options.least_overlap), iou, 0.0))
+        matches.add("overlap", np.where(is_same & (iou >= options.least_overlap), iou * claim, 0.0))
     if not matches.is_done and (options.motion or options.embedding or options.registration):
         matches.add("motion", _score(tracks, observations, is_same & is_alive, matches, options))
     if not matches.is_done and options.class_vote:
-        is_fresh = is_alive & (tracks.missed == 0)
-        matches.add("class change", np.where(~is_same & is_fresh & (iou >= CLASS_CHANGE_OVERLAP), iou, 0.0))
+        is_allowed = ~is_same & is_alive & (tracks.missed == 0) & (iou >= CLASS_CHANGE_OVERLAP)
+        matches.add("class change", np.where(is_allowed, iou, 0.0)[np.ix_(*matches.free())])
     if not matches.is_done and options.reidentification and options.motion:
         is_away = ~is_alive & (elapsed <= options.return_time)
         matches.add("return", _score(tracks, observations, is_same & is_away, matches, options))
@@ -97,57 +101,78 @@ def _score(
     is_allowed: Bool[np.ndarray, "objects tracks"],
     matches: Matches,
     options: TrackerOptions,
-) -> Float64[np.ndarray, "objects tracks"]:
+) -> Float64[np.ndarray, "free_objects free_tracks"]:
     """1 minus the weighted mean of the costs of the stages that are on; 0 where a gate is closed."""
-    is_allowed = is_allowed & (matches.row_of_place < 0)[:, None] & matches.is_free[None]
-    distance = _distance(tracks, observations, options)
-    is_allowed &= distance <= 1
+    places, rows = matches.free()
+    allowed = is_allowed[np.ix_(places, rows)]
+    pairs = _Pairs(
+        observations.center[places],
+        observations.size[places],
+        tracks.motion.center[rows],
+        tracks.size[rows],
+    )
+    noise = measurement_variance(scale_of(pairs.size, options.cell), observations.weight[places], options.cell)
+    distance = _distance(pairs, noise, tracks.motion.variance[rows, 0], options)
+    allowed &= distance <= 1
+    if not allowed.any():
+        return np.zeros(allowed.shape)
     cost, weight = np.zeros(distance.shape), np.zeros(distance.shape)
     if options.motion:
-        size = _size_difference(tracks, observations)
-        box = 1 - _box_overlap(tracks, observations)
-        cost += distance + _SIZE_WEIGHT * size + _BOX_WEIGHT * box
+        cost += distance + _SIZE_WEIGHT * _size_difference(pairs) + _BOX_WEIGHT * (1 - _box_overlap(pairs))
         weight += 1 + _SIZE_WEIGHT + _BOX_WEIGHT
     if options.embedding and observations.embedding is not None and tracks.embedding.shape[1]:
-        cosine = _cosine_distance(observations.embedding, tracks.embedding)
+        cosine = _cosine_distance(observations.embedding[places], tracks.embedding[rows])
         is_known = ~np.isnan(cosine)
-        is_allowed &= ~is_known | (cosine <= options.embedding_gate)
+        allowed &= ~is_known | (cosine <= options.embedding_gate)
         cost += np.where(is_known, options.embedding_weight * cosine / options.embedding_gate, 0.0)
         weight += np.where(is_known, options.embedding_weight, 0.0)
     if options.registration:
-        residual = _residuals(tracks, observations, is_allowed, distance, options) / options.fit_distance
-        is_allowed &= residual <= 1
-        cost += np.where(is_allowed, residual, 0.0)
+        residual = _residuals(tracks, observations, places, rows, allowed, distance, options)
+        allowed &= residual <= options.fit_distance
+        cost += np.where(allowed, residual / options.fit_distance, 0.0)
         weight += 1
-    return np.where(is_allowed & (weight > 0), np.maximum(1 - cost / np.maximum(weight, 1e-9), _LEAST_SCORE), 0.0)
+    score = np.maximum(1 - cost / np.maximum(weight, 1e-9), _LEAST_SCORE)
+    return np.where(allowed & (weight > 0), score * tracks.standing[rows][None], 0.0)
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Centers and sizes of objects and of tracks, each to be compared with each."""
+
+    center: Float64[np.ndarray, "objects 3"]
+    size: Float64[np.ndarray, "objects 3"]
+    track_center: Float64[np.ndarray, "tracks 3"]
+    track_size: Float64[np.ndarray, "tracks 3"]
 
 
 def _distance(
-    tracks: Tracks, observations: Observations, options: TrackerOptions
+    pairs: _Pairs,
+    noise: Float64[np.ndarray, "objects"],
+    variance: Float64[np.ndarray, "tracks"],
+    options: TrackerOptions,
 ) -> Float64[np.ndarray, "objects tracks"]:
     """Distance of centers in shares of the gate; infinite where a center is not known."""
-    scale = scale_of(observations.size, options.cell)
-    noise = measurement_variance(scale, options.cell)
-    deviation = np.sqrt(tracks.motion.variance[None, :, 0] + noise[:, None])
-    gap = np.linalg.norm(observations.center[:, None] - tracks.motion.center[None], axis=2)
-    return np.nan_to_num(gap / (options.gate * deviation), nan=np.inf)
+    growth = np.linalg.norm(pairs.size[:, None] - pairs.track_size[None], axis=2)
+    deviation = np.sqrt(variance[None] + noise[:, None] + growth_variance(growth))
+    gap = np.linalg.norm(pairs.center[:, None] - pairs.track_center[None], axis=2)
+    share = gap / (options.gate * deviation)
+    return np.where(np.isfinite(share), share, np.inf)
 
 
-def _size_difference(tracks: Tracks, observations: Observations) -> Float64[np.ndarray, "objects tracks"]:
+def _size_difference(pairs: _Pairs) -> Float64[np.ndarray, "objects tracks"]:
     """0 for boxes of equal edges, towards 1 the less they agree."""
-    ours, theirs = observations.size[:, None], tracks.size[None]
-    ratio = (np.minimum(ours, theirs) + 0.1) / (np.maximum(ours, theirs) + 0.1)
-    return np.nan_to_num(1 - ratio.mean(2), nan=1.0)
+    ours, theirs = pairs.size[:, None], pairs.track_size[None]
+    return 1 - ((np.minimum(ours, theirs) + 0.1) / (np.maximum(ours, theirs) + 0.1)).mean(2)
 
 
-def _box_overlap(tracks: Tracks, observations: Observations) -> Float64[np.ndarray, "objects tracks"]:
+def _box_overlap(pairs: _Pairs) -> Float64[np.ndarray, "objects tracks"]:
     """Intersection over union of the axis-parallel footprints at the predicted places."""
-    ours, theirs = observations.center[:, None, :2], tracks.motion.center[None, :, :2]
-    half, their_half = observations.size[:, None, :2] / 2, tracks.size[None, :, :2] / 2
+    ours, theirs = pairs.center[:, None, :2], pairs.track_center[None, :, :2]
+    half, their_half = pairs.size[:, None, :2] / 2, pairs.track_size[None, :, :2] / 2
     edges = np.minimum(ours + half, theirs + their_half) - np.maximum(ours - half, theirs - their_half)
     shared = np.clip(edges, 0, None).prod(2)
     union = (2 * half).prod(2) + (2 * their_half).prod(2) - shared
-    return np.nan_to_num(shared / np.maximum(union, 1e-9))
+    return shared / np.maximum(union, 1e-9)
 
 
 def _cosine_distance(
@@ -161,17 +186,19 @@ def _cosine_distance(
 def _residuals(
     tracks: Tracks,
     observations: Observations,
+    places: Int64[np.ndarray, "objects"],
+    rows: Int64[np.ndarray, "tracks"],
     is_allowed: Bool[np.ndarray, "objects tracks"],
     distance: Float64[np.ndarray, "objects tracks"],
     options: TrackerOptions,
 ) -> Float64[np.ndarray, "objects tracks"]:
     """Residuals in cells after registration, for the nearest few allowed tracks of each object; else infinite."""
     residual = np.full(distance.shape, np.inf)
-    for place in np.flatnonzero(is_allowed.any(1)).tolist():
-        rows = np.flatnonzero(is_allowed[place])
-        points = observations.points_of(place)
-        for row in rows[np.argsort(distance[place, rows], kind="stable")[:_CANDIDATES]].tolist():
-            last = tracks.views[row][-1][1]
+    for i in np.flatnonzero(is_allowed.any(1)).tolist():
+        columns = np.flatnonzero(is_allowed[i])
+        points = observations.points_of(places[i])
+        for j in columns[np.argsort(distance[i, columns], kind="stable")[:_CANDIDATES]].tolist():
+            last = tracks.views[rows[j]][-1][1]
             if len(points) and len(last):
-                residual[place, row] = register(last, points, options.cell)[1] / options.cell
+                residual[i, j] = register(last, points, options.cell)[1] / options.cell
     return residual

@@ -7,11 +7,13 @@ the object's own size: a bus turns up and moves in larger steps than a child, in
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int64
 
-SPEED = 2.5  # sizes per second: standard deviation of the velocity of a new object
+SPEED = 2.5  # sizes per second: standard deviation of the velocity of a new object ...
+LEAST_SPEED = 8.0  # ... and at least so many cells per second: a rider is small and fast
 ACCELERATION = 1.0  # sizes per second squared
-SHARPNESS = 0.05  # sizes: noise of a measured center
+SHARPNESS = 0.05  # sizes: noise of a measured center ...
+SPARSENESS = 0.5  # ... and what the noise would be if the object had a single element
 SLOWEST = 1.0  # cells per second: slower objects count as standing
 
 
@@ -47,24 +49,29 @@ def scale_of(size: Float64[np.ndarray, "objects 3"], cell: float) -> Float64[np.
     return np.maximum(np.hypot(size[:, 0], size[:, 1]), cell)
 
 
-def start(center: Float64[np.ndarray, "objects 3"], scale: Float64[np.ndarray, "objects"], cell: float) -> Motion:
+def start(
+    center: Float64[np.ndarray, "objects 3"],
+    scale: Float64[np.ndarray, "objects"],
+    weight: Int64[np.ndarray, "objects"],
+    cell: float,
+) -> Motion:
     """Filters of new objects: at their center, velocity unknown."""
     variance = np.zeros((len(center), 3))
-    variance[:, 0] = measurement_variance(scale, cell)
-    variance[:, 2] = (SPEED * scale) ** 2
+    variance[:, 0] = measurement_variance(scale, weight, cell)
+    variance[:, 2] = np.maximum(SPEED * scale, LEAST_SPEED * cell) ** 2
     return Motion(center.copy(), np.zeros_like(center), variance)
 
 
 def measurement_variance(
-    scale: Float64[np.ndarray, "objects"], cell: float, growth: Float64[np.ndarray, "objects"] | float = 0.0
+    scale: Float64[np.ndarray, "objects"], weight: Int64[np.ndarray, "objects"], cell: float
 ) -> Float64[np.ndarray, "objects"]:
-    """Variance of a measured center.
+    """Variance of a measured center: larger objects, and those of which few elements were seen, are less certain."""
+    return (SHARPNESS * scale) ** 2 + (SPARSENESS * scale) ** 2 / np.maximum(weight, 1) + (0.25 * cell) ** 2
 
-    Args:
-        growth: by how much the object's size differs from the track's: half of it may be the shift of a center whose
-            object is partly hidden.
-    """
-    return (SHARPNESS * scale) ** 2 + (0.25 * cell) ** 2 + (0.5 * np.asarray(growth)) ** 2
+
+def growth_variance(growth: Float64[np.ndarray, "*pairs"]) -> Float64[np.ndarray, "*pairs"]:
+    """What a change of the measured size adds: half of it may be the center's shift as an object gets hidden."""
+    return (0.5 * growth) ** 2
 
 
 def predict(motion: Motion, seconds: float, scale: Float64[np.ndarray, "tracks"], cell: float) -> Motion:

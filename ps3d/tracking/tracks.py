@@ -6,12 +6,22 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Bool, Float64, Int32, Int64
 
-from ps3d.tracking.motion import Motion, correct, is_moving, measurement_variance, predict, scale_of, start
+from ps3d.tracking.motion import (
+    Motion,
+    correct,
+    growth_variance,
+    is_moving,
+    measurement_variance,
+    predict,
+    scale_of,
+    start,
+)
 from ps3d.tracking.observations import Observations
 from ps3d.tracking.options import TrackerOptions
 
 _SIZE_MEMORY = 0.7  # how much of the old size stays when a track is seen again
 _EMBEDDING_MEMORY = 0.8
+_ABSENCE = 0.85  # what a claim is worth after each frame unseen
 
 
 @dataclass
@@ -22,7 +32,8 @@ class Tracks:
         number: 1, 2, ... in the order of birth; never given twice.
         motion: where the tracks are now.
         size: edges of the axis-parallel box.
-        seen: when each was last seen, seconds.
+        weight: elements when each was last seen.
+        seen: when that was, seconds.
         missed: frames since then.
         hits: frames in which it was seen.
         votes: elements that each class got.
@@ -34,6 +45,7 @@ class Tracks:
     number: Int64[np.ndarray, "tracks"] = field(default_factory=lambda: np.zeros(0, np.int64))
     motion: Motion = field(default_factory=lambda: Motion(np.zeros((0, 3)), np.zeros((0, 3)), np.zeros((0, 3))))
     size: Float64[np.ndarray, "tracks 3"] = field(default_factory=lambda: np.zeros((0, 3)))
+    weight: Int64[np.ndarray, "tracks"] = field(default_factory=lambda: np.zeros(0, np.int64))
     seen: Float64[np.ndarray, "tracks"] = field(default_factory=lambda: np.zeros(0))
     missed: Int64[np.ndarray, "tracks"] = field(default_factory=lambda: np.zeros(0, np.int64))
     hits: Int64[np.ndarray, "tracks"] = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -56,12 +68,20 @@ class Tracks:
     def is_moving(self, options: TrackerOptions) -> Bool[np.ndarray, "tracks"]:
         return (self.hits > 1) & is_moving(self.motion, options.cell)
 
+    @property
+    def standing(self) -> Float64[np.ndarray, "tracks"]:
+        """How much a track's claim to an object weighs: the longer it was seen and the shorter ago, the more.
+
+        Where two tracks fit an object equally well, one is a ghost that some earlier error left behind.
+        """
+        return self.hits / (self.hits + 1.0) * _ABSENCE ** np.minimum(self.missed, 20)
+
     def predict(self, seconds: float, options: TrackerOptions) -> None:
         """Move on in time."""
         scale = scale_of(self.size, options.cell)
         if not options.motion:
             # Without the stage an object may go anywhere its size lets it, from where it was seen last.
-            self.motion = start(self.motion.center, scale, options.cell)
+            self.motion = start(self.motion.center, scale, self.weight, options.cell)
         self.motion = predict(self.motion, seconds, scale, options.cell)
 
     def shifted_points(
@@ -87,8 +107,9 @@ class Tracks:
     ) -> None:
         """Enter the objects that continue tracks."""
         size = observations.size[places]
-        growth = np.linalg.norm(size - self.size[rows], axis=1)
-        variance = measurement_variance(scale_of(size, options.cell), options.cell, growth)
+        scale, weight = scale_of(size, options.cell), observations.weight[places]
+        variance = measurement_variance(scale, weight, options.cell)
+        variance += growth_variance(np.linalg.norm(size - self.size[rows], axis=1))
         corrected = correct(self.motion.select(rows), observations.center[places], variance)
         is_known = np.isfinite(corrected.center).all(1)
         for name in ("center", "velocity", "variance"):
@@ -96,6 +117,7 @@ class Tracks:
         self.size[rows] = _SIZE_MEMORY * self.size[rows] + (1 - _SIZE_MEMORY) * size
         self.seen[rows], self.missed[rows] = now, 0
         self.hits[rows] += 1
+        self.weight[rows] = weight
         self.votes[rows, observations.semantic[places]] += observations.weight[places]
         self._remember_embedding(rows, places, observations)
         for row, place in zip(rows.tolist(), places.tolist(), strict=True):
@@ -109,8 +131,9 @@ class Tracks:
         size = observations.size[places]
         self.number = np.append(self.number, self.born + 1 + np.arange(count))
         self.born += count
-        scale = scale_of(size, options.cell)
-        self.motion = self.motion.append(start(observations.center[places], scale, options.cell))
+        scale, weight = scale_of(size, options.cell), observations.weight[places]
+        self.weight = np.append(self.weight, weight)
+        self.motion = self.motion.append(start(observations.center[places], scale, weight, options.cell))
         self.size = np.concatenate([self.size, size])
         self.seen = np.append(self.seen, np.full(count, now))
         self.missed = np.append(self.missed, np.zeros(count, np.int64))
@@ -144,6 +167,6 @@ class Tracks:
         if keep.all():
             return
         self.motion = self.motion.select(keep)
-        for name in ("number", "size", "seen", "missed", "hits", "votes", "embedding"):
+        for name in ("number", "size", "weight", "seen", "missed", "hits", "votes", "embedding"):
             setattr(self, name, getattr(self, name)[keep])
         self.views = [view for view, stays in zip(self.views, keep.tolist(), strict=True) if stays]
