@@ -9,7 +9,7 @@ ready when the next one arrives is answered with the last finished one.
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def main() -> None:
     try:
         rows = [row for place in range(len(options.predictions)) for row in evaluate(options, place)]
     except (FileNotFoundError, ValueError, KeyError) as error:
-        console.print(f"[red]{error}[/red]")
+        console.print(f"[red]{error}[/red]", soft_wrap=True)
         sys.exit(2)
     table = Table("predictions", "ms", *COLUMNS, title="strict rules" if options.strict else "official rules")
     for name, milliseconds, figures in rows:
@@ -68,7 +68,7 @@ def main() -> None:
             path.write_text(json.dumps([{"name": n, "ms": ms, **figures} for n, ms, figures in rows], indent=1))
 
 
-def evaluate(options: Options, place: int) -> list[tuple[str, str, dict[str, float]]]:
+def evaluate(options: Options, place: int) -> list[tuple[str, str, Mapping[str, float]]]:
     """The row of one folder, and the streaming row where a latency is given."""
     folder = options.predictions[place]
     sequences = open_sequences(options.data, options.taxonomy, options.sequences or None, labels=options.labels)
@@ -78,14 +78,14 @@ def evaluate(options: Options, place: int) -> list[tuple[str, str, dict[str, flo
     readers = [label_reader(folder / sequence.name / "labels", sequence) for sequence in found]
     pairs = list(zip(found, readers, strict=True))
     whole = total(evaluate_tracks(s, read, is_strict=options.strict) for s, read in pairs)
-    rows = [(folder.name, "", whole.figures())]
+    rows = [(folder.name, "", whole.result().values)]
     if options.latency:
         milliseconds = options.latency[min(place, len(options.latency) - 1)]
         parts = [evaluate_streaming(s, read, milliseconds / 1e3, options.strict) for s, read in pairs]
         age = np.concatenate([part[1] for part in parts])
         rows[0] = (folder.name, f"{milliseconds:.0f}", rows[0][2])
         name = f"{folder.name}, streaming ({np.nanmean(age):.1f} frames old)"
-        rows.append((name, f"{milliseconds:.0f}", total(part[0] for part in parts).figures()))
+        rows.append((name, f"{milliseconds:.0f}", total(part[0] for part in parts).result().values))
     return rows
 
 

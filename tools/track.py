@@ -51,7 +51,7 @@ def main() -> None:
     try:
         tracked = [track(sequence, options, console) for sequence in find_sequences(options)]
     except (FileNotFoundError, ValueError, KeyError) as error:
-        console.print(f"[red]{error}[/red]")
+        console.print(f"[red]{error}[/red]", soft_wrap=True)
         sys.exit(2)
     console.print(f"{sum(tracked)} frames tracked; labels in {options.out}/<sequence>/labels. Next:")
     console.print(

@@ -12,7 +12,7 @@ from ps3d.metrics.object_tracking import object_scores
 from ps3d.metrics.object_tracks import ObjectCounts, count_objects_overlap
 from ps3d.metrics.pat import TrackQualityCounts, count_track_quality_overlap
 from ps3d.metrics.ptq import TrackedCounts, count_tracked_overlap
-from ps3d.metrics.result import total
+from ps3d.metrics.result import Result, class_mean, total
 from ps3d.metrics.segments import panoptic_overlap
 from ps3d.metrics.tracking_quality import TubeCounts, count_tubes_overlap
 from ps3d.structures import Frame, Panoptic, Sequence, Taxonomy
@@ -39,21 +39,23 @@ class TrackingCounts:
             self.objects + other.objects,
         )
 
-    def figures(self) -> dict[str, float]:
-        """`COLUMNS`. MOTSA, IDF1 and HOTA are means over the things that occur in the truth."""
+    def result(self) -> Result:
+        """`COLUMNS`, and the figures of each class. MOTSA, IDF1 and HOTA are means over the things of the truth."""
         tubes, tracked, quality = self.tubes.result(), self.tracked.result(), self.quality.result()
+        names = tubes.names
         scores = object_scores(self.objects)
-        occurring = [
-            scores[name]
-            for name, sequences in self.objects.classes.items()
-            if any(len(table.truth_id) for table in sequences.values())
-        ]
+        is_there = np.array(
+            [any(len(t.truth_id) for t in self.objects.classes.get(name, {}).values()) for name in names], bool
+        )
+        per_class = {"s_assoc": tubes.per_class["s_assoc"]}
+        per_class |= {name: tracked.per_class[name] for name in ("ptq", "motsa")}
+        for figure in ("idf1", "hota"):
+            per_class[figure] = np.array([scores[n][figure] if n in scores else np.nan for n in names], np.float64)
         values = {name: tubes[name] for name in ("lstq", "s_assoc", "s_cls")}
         values |= {name: tracked[name] for name in ("ptq", "sptq", "motsa", "smotsa")}
         values |= {name: quality[name] for name in ("pat", "pq", "tq")}
-        for name in ("idf1", "hota"):
-            values[name] = float(np.mean([score[name] for score in occurring])) if occurring else float("nan")
-        return {name: float(values[name]) for name in COLUMNS}
+        values |= {name: class_mean(per_class[name], is_there) for name in ("idf1", "hota")}
+        return Result("tracking", tubes.rules, {name: float(values[name]) for name in COLUMNS}, per_class, names)
 
 
 def count_frame(

@@ -19,6 +19,8 @@ NO_ANSWER = -1
 REACH = 1.0
 """Meters: points farther from everything in the old answer stay void."""
 
+_SAME_TIME = 1e-9
+
 
 def schedule(
     arrival: Float[np.ndarray, "frames"], latency: Float[np.ndarray, "frames"], due: float | None = None
@@ -42,13 +44,13 @@ def schedule(
     while place < count:
         begin = max(free, arrival[place])
         # The newest frame that has arrived when the worker becomes free; the ones before it are never worked on.
-        place = int(np.searchsorted(arrival, begin, side="right")) - 1
+        place = int(np.searchsorted(arrival, begin + _SAME_TIME, side="right")) - 1
         free = begin + latency[place]
         finished.append((free, place))
         place += 1
     times = np.array([time for time, _ in finished])
     sources = np.array([source for _, source in finished], np.int64)
-    answer = np.searchsorted(times, deadline + 1e-9, side="right") - 1
+    answer = np.searchsorted(times, deadline + _SAME_TIME, side="right") - 1
     return np.where(answer >= 0, sources[np.maximum(answer, 0)], NO_ANSWER)
 
 

@@ -196,7 +196,7 @@ def _residuals(
     residual = np.full(distance.shape, np.inf)
     for i in np.flatnonzero(is_allowed.any(1)).tolist():
         columns = np.flatnonzero(is_allowed[i])
-        points = observations.points_of(places[i])
+        points = observations.points_of(int(places[i]))
         for j in columns[np.argsort(distance[i, columns], kind="stable")[:_CANDIDATES]].tolist():
             last = tracks.views[rows[j]][-1][1]
             if len(points) and len(last):

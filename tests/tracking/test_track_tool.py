@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from street_scenes import make_drive, shuffle_numbers
 
+from ps3d.datasets.kitti360_calibration import KITTI360_CALIBRATION, write_calibration
 from ps3d.datasets.kitti360_files import write_poses, write_scan
 from ps3d.datasets.kitti360_layout import Kitti360Layout, drive_name
 from ps3d.datasets.label_files import read_labels, write_labels
+from ps3d.ops.geometry import invert
 from ps3d.structures.sequence import LIDAR
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
@@ -25,13 +27,14 @@ def drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A drive with truth, and predictions with shuffled numbers that miss one frame."""
     root = tmp_path_factory.mktemp("drive")
     layout, name, rng = Kitti360Layout(root / "data"), drive_name(0), np.random.default_rng(0)
-    poses = {}
+    poses, vehicle_from_lidar = {}, KITTI360_CALIBRATION.vehicle_from_lidar
+    write_calibration(layout.calibration, KITTI360_CALIBRATION)
     for frame in make_drive(8, 0):
         scan, pose, truth = frame.scan, frame.world_from_lidar, frame.truth[LIDAR]
         assert scan is not None
         assert pose is not None
-        poses[frame.index] = pose
-        write_scan(layout.scans(name) / f"{frame.index:010d}.bin", scan)
+        poses[frame.index] = pose @ invert(vehicle_from_lidar)
+        write_scan(layout.scan(name, frame.index), scan.xyz, scan.intensity)
         write_labels(layout.truth(name) / f"{frame.index:010d}.label", RAW_IDS[truth.semantic], truth.instance)
         if frame.index != 4:
             given = shuffle_numbers(truth, rng)
