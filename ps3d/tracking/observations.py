@@ -13,7 +13,7 @@ from ps3d.ops.overlap import count_overlap
 from ps3d.structures import NO_INSTANCE, Frame, Panoptic, Taxonomy
 from ps3d.tracking.cells import thin
 
-_THINNING = 0.5  # cells of the thinning against cells of the overlap
+_THINNING = 0.75  # cells of the thinning against cells of the overlap
 _QUANTILE = 0.02  # an object ends where this share of its points lies beyond: masks bleed onto what stands behind
 
 
