@@ -12,8 +12,8 @@ from ps3d.visualization.palettes import distance_between, instance_palette, scal
 STUFF_GRAY = (105, 105, 110)
 """Color of everything without an instance where only objects are shown."""
 
-VOID_COLOR = (70, 70, 75)
-"""Color of elements without a class: visible on black and on white."""
+VOID_COLOR = (44, 44, 66)
+"""Color of elements without a class: in the background, and unlike the grays of buildings and poles."""
 
 
 def class_colors(taxonomy: Taxonomy) -> UInt8[np.ndarray, "256 3"]:

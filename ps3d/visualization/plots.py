@@ -19,7 +19,7 @@ LINE_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00",
 POSITIONS = ("step", "iteration", "epoch")
 """Columns that can be the horizontal axis, the finest first."""
 
-_NOT_PLOTTED = (*POSITIONS, "time", "seconds", "timestamp")
+_NOT_PLOTTED = (*POSITIONS, "time", "seconds", "timestamp", "progress")
 
 
 def read_columns(path: str | Path) -> dict[str, np.ndarray]:

@@ -182,7 +182,9 @@ def _share(value: float | int | None) -> int | None:
 def _figure(value: Any) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
-    if isinstance(value, (int, float)):
+    if isinstance(value, int) or value == 0:
+        return str(int(value)) if abs(value) < 1000 else f"{int(value):,}".replace(",", " ")
+    if isinstance(value, float):
         return f"{int(value):,}".replace(",", " ") if float(value).is_integer() and abs(value) > 1 else f"{value:.3f}"
     return str(value)
 

@@ -69,6 +69,8 @@ def add_legend(
 
 def side_by_side(images: Sequence[UInt8[np.ndarray, "_ _ 3"]], gap: int = 4) -> UInt8[np.ndarray, "height width 3"]:
     """Pictures in a row; lower ones are filled up below."""
+    if len(images) == 1:
+        return images[0]
     height = max(image.shape[0] for image in images)
     parts: list[np.ndarray] = []
     for image in images:
