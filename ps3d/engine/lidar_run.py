@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
 from rich.console import Console
 from rich.table import Table
 
@@ -21,6 +22,7 @@ from ps3d.engine.lidar_data import EveryNth, open_validation_drives, prepare_dat
 from ps3d.engine.pictures import draw_comparisons
 from ps3d.engine.predict import LidarPredictor, predict_sequences, read_prediction
 from ps3d.engine.run_folder import RunFolder
+from ps3d.engine.threads import core_count, use_cores
 from ps3d.engine.train import train
 from ps3d.metrics import PanopticCounts, Result, count_panoptic, find_rules, total
 from ps3d.models.lidar_panoptic import LidarPanoptic
@@ -36,30 +38,24 @@ log = logging.getLogger("ps3d.run")
 def make_fabric(config: LidarTraining) -> Fabric:
     """Devices, processes and precision of a run; torchrun and srun decide the processes where they started us."""
     has_gpu = torch.cuda.is_available()
-    gpus = torch.cuda.device_count()
-    devices = config.train.processes or (gpus if has_gpu else min(2, os.cpu_count() or 1))
-    world = int(os.environ.get("LOCAL_WORLD_SIZE", 0))
-    devices = world or devices
+    # On a CPU two processes of one thread do more than one process of two threads: see docs/training.md.
+    devices = config.train.processes or (torch.cuda.device_count() if has_gpu else min(2, core_count()))
+    devices = int(os.environ.get("LOCAL_WORLD_SIZE", 0)) or devices
+    world = int(os.environ.get("WORLD_SIZE", devices))
     if not has_gpu:
-        # Two processes of one thread do more than one process of two threads (see docs/training.md).
-        threads = max(1, (os.cpu_count() or 1) // devices)
-        torch.set_num_threads(threads)
-        os.environ.setdefault("NUMBA_NUM_THREADS", str(threads))
+        use_cores(devices)
     precision: Any = config.train.precision
     if precision == "auto":
         precision = "bf16-mixed" if has_gpu and torch.cuda.is_bf16_supported() else "32-true"
-    # Sums, not broadcasts, bring the normalization statistics of the processes together: see train.py.
     strategy: Any = "auto"
-    if devices > 1 or int(os.environ.get("WORLD_SIZE", 1)) > 1:
-        from lightning_fabric.strategies import DDPStrategy
-
+    if world > 1:
+        # Each process keeps normalization statistics of its own; train.py averages them where they are needed.
         strategy = DDPStrategy(broadcast_buffers=False, process_group_backend="nccl" if has_gpu else "gloo")
-    nodes = max(1, int(os.environ.get("WORLD_SIZE", devices)) // max(1, devices))
     return Fabric(
         accelerator="cuda" if has_gpu else "cpu",
-        devices=devices,
-        num_nodes=nodes,
         strategy=strategy,
+        devices=devices,
+        num_nodes=max(1, world // devices),
         precision=precision,
     )
 
@@ -84,7 +80,7 @@ def run_lidar_training(config: LidarTraining, resume: str = "", init: str = "") 
     if fabric.is_global_zero:
         run.log_to_file()
         fabric.print(f"run: {run.path}")
-    data = prepare_data(fabric, config.data, config.simulation, max(1, os.cpu_count() or 1))
+    data = prepare_data(fabric, config.data, config.simulation, core_count())
     frames = training_frames(data)
     drives: list[Drive] = [EveryNth(drive, data.validation_stride) for drive in open_validation_drives(data)]
     model = prepare_model(config, frames, init, fabric)

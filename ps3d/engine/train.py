@@ -265,7 +265,7 @@ class _Recorder:
             return
         means = {name: sum(values) / len(values) for name, values in self._sums.items()}
         self._sums.clear()
-        self.csv.add({"step": position.step, "progress": position.progress, **means})
+        self.csv.add({"step": float(position.step), "progress": position.progress, **means})
         for name, value in means.items():
             self.board.add_scalar(name, value, position.step)
         log.info("step %d: %s", position.step, ", ".join(f"{name} {value:.4g}" for name, value in means.items()))

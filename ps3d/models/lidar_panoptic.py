@@ -110,12 +110,16 @@ class LidarPanoptic(nn.Module):
     def predict(self, batch: LidarBatch) -> list[OffsetPrediction]:
         """Class logits and offsets of every point of every scan, on the CPU."""
         if not len(batch.features):
-            outputs = torch.zeros(0, len(self.taxonomy)), torch.zeros(0, 3)
-        else:
-            outputs = tuple(output.float().cpu() for output in self(batch))
+            return self.to_points(batch, torch.zeros(0, len(self.taxonomy)), torch.zeros(0, 3))
+        return self.to_points(batch, *self(batch))
+
+    def to_points(
+        self, batch: LidarBatch, logits: Float[Tensor, "voxels classes"], offsets: Float[Tensor, "voxels 3"]
+    ) -> list[OffsetPrediction]:
+        """The network's outputs as predictions of the points of each scan."""
         sizes = [len(scan.voxels) for scan in batch.scans]
-        logits, offsets = (output.split(sizes) for output in outputs)
-        return [self._to_points(*parts) for parts in zip(batch.scans, logits, offsets, strict=True)]
+        parts = zip(batch.scans, logits.float().cpu().split(sizes), offsets.float().cpu().split(sizes), strict=True)
+        return [self._to_points(*part) for part in parts]
 
     def _to_points(
         self, scan: VoxelizedScan, logits: Float[Tensor, "voxels classes"], offsets: Float[Tensor, "voxels 3"]
@@ -131,7 +135,7 @@ class LidarPanoptic(nn.Module):
         shift = offsets.numpy()[place] + scan.mean[place] - usable
         return OffsetPrediction(
             torch.from_numpy(_spread(of_points, scan.is_usable, np.nan)),
-            torch.from_numpy(_spread(shift, scan.is_usable, 0)),
+            torch.from_numpy(_spread(shift, scan.is_usable, 0.0)),
         )
 
 

@@ -10,6 +10,9 @@ from ps3d.structures import VOID
 LOVASZ_BINS = 2048
 """Errors are told apart to one part in this many."""
 
+QUIET = 0.1
+"""Offsets shorter than this many meters have little direction."""
+
 
 def class_weights(
     counts: Float[Tensor, "classes"], lowest: float = 0.3, highest: float = 10.0
@@ -98,4 +101,7 @@ def offset_loss(
     is_far = target.norm(dim=1) > 0.1
     if not is_far.any():
         return distance, predicted.sum() * 0.0
-    return distance, (1 - functional.cosine_similarity(predicted[is_far], target[is_far])).mean()
+    # The cosine's gradient grows as 1 / length: a network that starts with offsets near 0 would see nothing else.
+    predicted, target = predicted[is_far], target[is_far]
+    length = (predicted.square().sum(dim=1) + QUIET**2).sqrt()
+    return distance, (1 - (predicted * target).sum(dim=1) / (length * target.norm(dim=1))).mean()

@@ -1,0 +1,48 @@
+"""Label scans: KITTI-360, SemanticKITTI, or a folder of scans of any sensor.
+
+    python tools/predict.py --checkpoint small --input /data/scans --out out/labels
+    python tools/predict.py --checkpoint runs/lidar/small-1 --input /data/KITTI-360 --sequences 0 2 --out out --tta
+    torchrun --nproc-per-node 8 tools/predict.py ...                   shares the scans among processes
+
+Writes OUT/<sequence>/labels/<scan>.label in SemanticKITTI's format: class id of the checkpoint's data set in the lower
+16 bits, number of the object in the upper 16. Labels that exist are kept, so a stopped call goes on where it was.
+"""
+
+import argparse
+import os
+
+import torch
+from lightning_fabric import Fabric
+
+from ps3d.datasets.opening import open_sequences
+from ps3d.engine.checkpoint import load_lidar_model
+from ps3d.engine.command_line import run_command
+from ps3d.engine.predict import LidarPredictor, predict_sequences
+from ps3d.engine.threads import use_cores
+
+
+def main() -> None:
+    """Parse, predict, say how long it took."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkpoint", default="small", help="file, folder of a run, or a name that comes along")
+    parser.add_argument("--input", required=True, help="root of a data set, folder of scans, or one scan")
+    parser.add_argument("--out", required=True, help="folder for the labels")
+    parser.add_argument("--sequences", nargs="*", default=None, help="numbers or names; all by default")
+    parser.add_argument("--tta", action="store_true", help="four views of each scan: better, four times slower")
+    options = parser.parse_args()
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    use_cores(processes)
+    fabric = Fabric(accelerator="auto", devices=processes)
+    fabric.launch()
+    model = load_lidar_model(options.checkpoint).to(fabric.device)
+    drives = open_sequences(options.input, sequences=options.sequences)
+    predictor = LidarPredictor(model, is_augmented=options.tta)
+    timer = predict_sequences(
+        predictor, drives, options.out, fabric.global_rank, fabric.world_size, fabric.is_global_zero
+    )
+    taxonomy = model.taxonomy
+    fabric.print(f"{options.out}: {timer} on {torch.get_num_threads()} threads; classes {taxonomy.name}")
+
+
+if __name__ == "__main__":
+    run_command(main)
