@@ -12,22 +12,25 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
-from ps3d.datasets.kitti360_calibration import KITTI360_CALIBRATION, write_calibration
-from ps3d.datasets.kitti360_files import write_cam0_to_world, write_poses, write_scan, write_timestamps
+from ps3d.datasets.kitti360_calibration import KITTI360_CALIBRATION, PERSPECTIVE, write_calibration
+from ps3d.datasets.kitti360_files import write_cam0_to_world, write_png, write_poses, write_scan, write_timestamps
+from ps3d.datasets.kitti360_labels import COLORS
 from ps3d.datasets.kitti360_layout import Kitti360Layout, drive_name
 from ps3d.datasets.label_files import write_labels
 from ps3d.ops.atomic_file import atomic_write
 from ps3d.simulation.lidar import Beams, LidarModel, draw_beams, sweep
 from ps3d.simulation.raycasting import RayScene, import_open3d
+from ps3d.simulation.render import draw_daylight, render
 from ps3d.simulation.schedule import Schedule, make_schedule
 from ps3d.simulation.traffic import Actor, actor_shape
+from ps3d.simulation.windows import write_windows
 from ps3d.simulation.world import World, make_world
 from ps3d.structures import SWEEP_SECONDS
 
 VERSION = 1
 """Grows when the same settings give other bytes."""
 _VIEW = 88.0
-_LIDAR, _WORLD = 100, 200
+_LIDAR, _WORLD, _SUN, _CAMERA = 100, 200, 400, 500
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,6 @@ class DriveSummary:
         name: the drive's folder name.
         written: frames that were made now.
         skipped: frames that were there already.
-        points: points of the frames that were made now.
     """
 
     name: str
@@ -112,6 +114,8 @@ def simulate_drive(
                 _take_frames(str(root), settings, stretch, (frame,))
                 if progress:
                     progress(sum(_is_done(layout, name, settings, f) for f in schedule.frames))
+    if open_frames or not layout.boxes(name).exists():
+        write_windows(layout, name, _world_of(settings), schedule.frames)
     return DriveSummary(name, len(open_frames), frames - len(open_frames))
 
 
@@ -230,9 +234,39 @@ def _take_frames(root: str, settings: DriveSettings, stretch: tuple[int, ...], f
     static, origin = _scene_of(settings, stretch)
     beams = _beams_of(settings.seed, settings.drive)
     for frame in frames:
+        _take_pictures(layout, name, settings, frame, world, static, origin)
         rng = np.random.default_rng([settings.seed, settings.drive, frame, _LIDAR])
         vehicle_from_lidar = KITTI360_CALIBRATION.vehicle_from_lidar
         time = frame * SWEEP_SECONDS
         scan = sweep(LidarModel(), beams, static, origin, world.traffic, time, vehicle_from_lidar, actor_scene, rng)
         write_scan(layout.scan(name, frame), scan.xyz, scan.intensity)
         write_labels(layout.truth(name) / f"{frame:010d}.label", scan.semantic, scan.instance)
+
+
+def _take_pictures(
+    layout: Kitti360Layout,
+    name: str,
+    settings: DriveSettings,
+    frame: int,
+    world: World,
+    static: RayScene,
+    origin: Float64[np.ndarray, "3"],
+) -> None:
+    """The frame's pictures with their label maps, at the instant the LiDAR looks forward."""
+    time = frame * SWEEP_SECONDS
+    daylight = draw_daylight(np.random.default_rng([settings.seed, settings.drive, _SUN]))
+    for number, camera in enumerate(PERSPECTIVE[: settings.cameras]):
+        rng = np.random.default_rng([settings.seed, settings.drive, frame, _CAMERA + number])
+        pose = world.traffic.world_from_vehicle(time) @ KITTI360_CALIBRATION.vehicle_from_rectified(camera)
+        intrinsics = np.ascontiguousarray(KITTI360_CALIBRATION.projection[camera][:, :3])
+        size = KITTI360_CALIBRATION.size[camera]
+        picture = render(intrinsics, pose, size, static, origin, world.traffic, time, daylight, actor_scene, rng)
+        maps = {
+            "semantic": picture.semantic,
+            "instance": picture.instance,
+            "semantic_rgb": COLORS[picture.semantic],
+            "confidence": np.full(size, 65535, np.uint16),
+        }
+        for kind, values in maps.items():
+            write_png(layout.image_labels(name, camera, kind, frame), values)
+        write_png(layout.image(name, camera, frame), picture.rgb)

@@ -116,9 +116,11 @@ class Ground:
         height[:, 0] = 0.0
         vertices = self.road.to_world(np.repeat(s[:, None], distance.shape[1], 1), sign * distance, height)
         faces = grid_faces(len(s), distance.shape[1])
-        return self._colored(vertices.reshape(-1, 3), faces, s, np.array(band_of_cell), sign)
+        # A band without width must not leave slivers.
+        has_width = np.maximum(np.diff(distance[1:], axis=1), np.diff(distance[:-1], axis=1)) > 1e-3
+        return self._colored(vertices.reshape(-1, 3), faces, s, np.array(band_of_cell), sign, has_width.reshape(-1))
 
-    def _colored(self, vertices, faces, s: np.ndarray, band_of_cell: np.ndarray, sign: int) -> Mesh:
+    def _colored(self, vertices, faces, s: np.ndarray, band_of_cell: np.ndarray, sign: int, keep) -> Mesh:
         looks: list[Look] = []
         place: dict[Look, int] = {}
         table = np.zeros((len(self.sections), BANDS + 1), np.int32)
@@ -140,9 +142,8 @@ class Ground:
         middle = 0.5 * (s[1:] + s[:-1])
         here = np.clip(np.searchsorted(starts, middle, side="right") - 1, 0, len(starts) - 1)
         look_of_cell = table[here[:, None], band_of_cell[None]]
-        return Mesh(
-            vertices.astype(np.float32), faces, np.repeat(look_of_cell.reshape(-1), 2).astype(np.int32), tuple(looks)
-        )
+        look_of_face = np.repeat(look_of_cell.reshape(-1)[keep], 2).astype(np.int32)
+        return Mesh(vertices.astype(np.float32), faces[np.repeat(keep, 2)], look_of_face, tuple(looks))
 
     def _stripe(self, start: Real, end: Real, d0: Real, d1: Real, look: Look) -> Mesh:
         """A painted quad strip just above the road."""

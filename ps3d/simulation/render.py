@@ -1,0 +1,174 @@
+"""Rectified perspective pictures of a street with exact labels: one ray per pixel, one toward the sun."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, Float64, UInt8, UInt16
+
+from ps3d.simulation.raycasting import MISSED, RayScene
+from ps3d.simulation.shading import near_shadow_of, pattern_table, shade
+from ps3d.simulation.traffic import Traffic
+
+
+@dataclass(frozen=True)
+class Daylight:
+    """The drive's weather.
+
+    Attributes:
+        sun: direction to the sun, unit length.
+        is_overcast: True for diffuse light without shadows.
+    """
+
+    sun: Float64[np.ndarray, "3"]
+    is_overcast: bool
+
+
+def draw_daylight(rng: np.random.Generator) -> Daylight:
+    azimuth, elevation = rng.uniform(0, 2 * np.pi), np.radians(rng.uniform(24, 62))
+    flat = np.cos(elevation)
+    sun = np.array([flat * np.cos(azimuth), flat * np.sin(azimuth), np.sin(elevation)])
+    return Daylight(sun, bool(rng.random() < 0.25))
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture and its labels.
+
+    Attributes:
+        rgb: the picture.
+        semantic: KITTI-360 label id of each pixel.
+        instance: id * 1000 + number, number 0 for none.
+    """
+
+    rgb: UInt8[np.ndarray, "height width 3"]
+    semantic: UInt8[np.ndarray, "height width"]
+    instance: UInt16[np.ndarray, "height width"]
+
+
+def _pixel_rays(intrinsics: np.ndarray, pose: np.ndarray, size: tuple[int, int]) -> Float32[np.ndarray, "pixels 6"]:
+    """A ray through the center of each pixel; its direction has length 1 along the camera's axis."""
+    height, width = size
+    u = (np.arange(width) - intrinsics[0, 2]) / intrinsics[0, 0]
+    v = (np.arange(height) - intrinsics[1, 2]) / intrinsics[1, 1]
+    rotation = pose[:3, :3].astype(np.float32)
+    rays = np.empty((height, width, 6), np.float32)
+    rays[..., :3] = pose[:3, 3]
+    row = np.outer(v, rotation[:, 1]).astype(np.float32) + rotation[:, 2]
+    rays[..., 3:] = row[:, None] + np.outer(u, rotation[:, 0]).astype(np.float32)
+    return rays.reshape(-1, 6)
+
+
+def render(
+    intrinsics: Float64[np.ndarray, "3 3"],
+    world_from_camera: Float64[np.ndarray, "4 4"],
+    size: tuple[int, int],
+    static: RayScene,
+    origin: Float64[np.ndarray, "3"],
+    traffic: Traffic,
+    time: float,
+    daylight: Daylight,
+    actor_scene,
+    rng: np.random.Generator,
+) -> Picture:
+    """One picture at one instant (global shutter), in the drive's own frame.
+
+    Args:
+        static: everything that stands still, relative to `origin`.
+        actor_scene: from (actor, time) to the `RayScene` of its shape.
+    """
+    pose = world_from_camera.copy()
+    pose[:3, 3] -= origin
+    rays = _pixel_rays(intrinsics, pose, size)
+    hits = static.cast(rays)
+    distance, look, normals = hits.distance, hits.look, hits.normal.copy()
+    tables, first = [static.looks], len(static.looks)
+    nearby: list[tuple[RayScene, np.ndarray, np.ndarray]] = []
+    for actor in traffic.near(time):
+        rotation, position = traffic.pose(actor, time)
+        position = position - origin
+        scene: RayScene = actor_scene(actor, time)
+        nearby.append((scene, rotation, position))
+        index = _pixels_around(scene, rotation, position, pose, intrinsics, size)
+        if len(index) == 0:
+            continue
+        seen = scene.cast(_into(rays[index], rotation, position))
+        closer = (seen.look != MISSED) & (seen.distance < distance[index])
+        if not closer.any():
+            continue
+        chosen = index[closer]
+        distance[chosen], look[chosen] = seen.distance[closer], seen.look[closer] + first
+        normals[chosen] = seen.normal[closer] @ rotation.T.astype(np.float32)
+        tables.append(scene.looks)
+        first += len(scene.looks)
+    lit = _sunlit(rays, distance, look, normals, static, nearby, daylight)
+    table = np.concatenate(tables)
+    return _paint(rays, distance, look, normals, lit, table, daylight, size, rng)
+
+
+def _into(rays: np.ndarray, rotation: np.ndarray, position: np.ndarray) -> np.ndarray:
+    """Rays in the frame of something that stands at `position`."""
+    turn = rotation.astype(np.float32)
+    return np.concatenate([(rays[:, :3] - position.astype(np.float32)) @ turn, rays[:, 3:] @ turn], 1)
+
+
+def _pixels_around(scene: RayScene, rotation, position, pose, intrinsics, size) -> np.ndarray:
+    """Places of the pixels in the rectangle around a shape."""
+    corners = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)], float)
+    corners = scene.low + corners * (scene.high - scene.low)
+    local = (corners @ rotation.T + position - pose[:3, 3]) @ pose[:3, :3]
+    height, width = size
+    if (local[:, 2] <= 0).all():
+        return np.zeros(0, np.int64)
+    low, high = np.zeros(2), np.array([width - 1.0, height - 1.0])
+    if (local[:, 2] > 0.2).all():
+        pixel = local[:, :2] / local[:, 2:] * intrinsics[[0, 1], [0, 1]] + intrinsics[:2, 2]
+        low, high = np.maximum(pixel.min(0) - 1, low), np.minimum(pixel.max(0) + 2, high)
+    if (low > high).any():
+        return np.zeros(0, np.int64)
+    columns = np.arange(int(low[0]), int(high[0]) + 1)
+    rows = np.arange(int(low[1]), int(high[1]) + 1)
+    return (rows[:, None] * width + columns).reshape(-1)
+
+
+def _sunlit(rays, distance, look, normals, static: RayScene, nearby, daylight: Daylight) -> np.ndarray:
+    """1 where the sun reaches a pixel's surface, else 0."""
+    lit = np.zeros(len(distance), np.float32)
+    if daylight.is_overcast:
+        lit[:] = 1
+        return lit
+    sun = daylight.sun.astype(np.float32)
+    facing = normals @ sun
+    away = np.einsum("ij,ij->i", normals, rays[:, 3:]) > 0
+    wanted = (look != MISSED) & (np.where(away, -facing, facing) > 0)
+    index = np.flatnonzero(wanted)
+    start = rays[index, :3] + rays[index, 3:] * distance[index, None] * np.float32(0.9995) + sun * np.float32(0.012)
+    shadow = np.concatenate([start, np.broadcast_to(sun, start.shape)], 1)
+    lit[index] = ~static.is_covered(shadow, 80.0)
+    for scene, rotation, position in nearby:
+        center = rotation @ (0.5 * (scene.low + scene.high)) + position
+        radius = 0.5 * float(np.linalg.norm(scene.high - scene.low))
+        near = near_shadow_of(
+            rays[:, 3:], distance, rays[0, :3], lit > 0, sun, center.astype(np.float32), np.float32(radius)
+        )
+        chosen = np.flatnonzero(near)
+        if len(chosen):
+            begin = rays[chosen, :3] + rays[chosen, 3:] * distance[chosen, None] * np.float32(0.9995)
+            begin += sun * np.float32(0.02)
+            cast = np.concatenate([begin, np.broadcast_to(sun, begin.shape)], 1)
+            lit[chosen[scene.is_covered(_into(cast, rotation, position))]] = 0
+    return lit
+
+
+def _paint(rays, distance, look, normals, lit, table, daylight: Daylight, size, rng) -> Picture:
+    count = len(distance)
+    rgb, semantic = np.empty((count, 3), np.uint8), np.empty(count, np.uint8)
+    instance = np.empty(count, np.uint16)
+    shade(
+        rays[:, 3:], distance, look, normals, lit, rays[0, :3], daylight.sun, daylight.is_overcast,
+        np.ascontiguousarray(table["color"]), np.ascontiguousarray(table["material"]), pattern_table(),
+        np.ascontiguousarray(table["semantic"]), np.ascontiguousarray(table["instance"]),
+        rng.standard_normal(count, np.float32), rgb, semantic, instance,
+    )  # fmt: skip
+    return Picture(rgb.reshape(*size, 3), semantic.reshape(size), instance.reshape(size))
+
+
