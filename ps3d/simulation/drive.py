@@ -103,7 +103,7 @@ def simulate_drive(
     root = Path(root)
     layout, name = Kitti360Layout(root), drive_name(drive)
     _claim(layout, name, settings)
-    _write_drive_files(layout, name, schedule, _world_of(settings))
+    _write_drive_files(layout, name, schedule, world_of(settings))
     open_frames = [f for f in schedule.frames if not _is_done(layout, name, settings, f)]
     jobs = _split(schedule, open_frames, workers)
     if workers > 1 and len(jobs) > 1:
@@ -111,11 +111,11 @@ def simulate_drive(
     else:
         for stretch, wanted in jobs:
             for frame in wanted:
-                _take_frames(str(root), settings, stretch, (frame,))
+                take_frames(str(root), settings, stretch, (frame,))
                 if progress:
                     progress(sum(_is_done(layout, name, settings, f) for f in schedule.frames))
     if open_frames or not layout.boxes(name).exists():
-        write_windows(layout, name, _world_of(settings), schedule.frames)
+        write_windows(layout, name, world_of(settings), schedule.frames)
     return DriveSummary(name, len(open_frames), frames - len(open_frames))
 
 
@@ -141,15 +141,15 @@ def _is_done(layout: Kitti360Layout, name: str, settings: DriveSettings, frame: 
 
 
 @lru_cache(maxsize=2)
-def _world_of(settings: DriveSettings) -> World:
+def world_of(settings: DriveSettings) -> World:
     schedule = make_schedule(settings.frames, settings.spacing)
     return make_world([settings.seed, settings.drive, _WORLD], schedule.length, schedule.seconds, schedule.speed)
 
 
 @lru_cache(maxsize=1)
-def _scene_of(settings: DriveSettings, stretch: tuple[int, ...]) -> tuple[RayScene, Float64[np.ndarray, "3"]]:
+def scene_of(settings: DriveSettings, stretch: tuple[int, ...]) -> tuple[RayScene, Float64[np.ndarray, "3"]]:
     """Everything that stands still around a stretch, relative to its origin."""
-    world = _world_of(settings)
+    world = world_of(settings)
     start, end = (float(world.traffic.ego.distance(f * SWEEP_SECONDS)) for f in (stretch[0], stretch[-1]))
     origin = np.round(world.road.position(0.5 * (start + end)))
     mesh = world.static_mesh(start - _VIEW, end + _VIEW)
@@ -211,7 +211,7 @@ def _run_in_processes(root: Path, settings: DriveSettings, jobs, open_frames, wo
     layout, name = Kitti360Layout(root), drive_name(settings.drive)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, len(jobs)), context, initializer=_one_thread) as pool:
-        futures = {pool.submit(_take_frames, str(root), settings, stretch, wanted) for stretch, wanted in jobs}
+        futures = {pool.submit(take_frames, str(root), settings, stretch, wanted) for stretch, wanted in jobs}
         while futures:
             done, futures = wait(futures, timeout=0.5, return_when=FIRST_COMPLETED)
             for future in done:
@@ -227,14 +227,14 @@ def _one_thread() -> None:
         os.environ[variable] = "1"
 
 
-def _take_frames(root: str, settings: DriveSettings, stretch: tuple[int, ...], frames: tuple[int, ...]) -> None:
+def take_frames(root: str, settings: DriveSettings, stretch: tuple[int, ...], frames: tuple[int, ...]) -> None:
     """Make and write some frames of one stretch."""
     layout, name = Kitti360Layout(Path(root)), drive_name(settings.drive)
-    world = _world_of(settings)
-    static, origin = _scene_of(settings, stretch)
+    world = world_of(settings)
+    static, origin = scene_of(settings, stretch)
     beams = _beams_of(settings.seed, settings.drive)
     for frame in frames:
-        _take_pictures(layout, name, settings, frame, world, static, origin)
+        take_pictures(layout, name, settings, frame, world, static, origin)
         rng = np.random.default_rng([settings.seed, settings.drive, frame, _LIDAR])
         vehicle_from_lidar = KITTI360_CALIBRATION.vehicle_from_lidar
         time = frame * SWEEP_SECONDS
@@ -243,7 +243,7 @@ def _take_frames(root: str, settings: DriveSettings, stretch: tuple[int, ...], f
         write_labels(layout.truth(name) / f"{frame:010d}.label", scan.semantic, scan.instance)
 
 
-def _take_pictures(
+def take_pictures(
     layout: Kitti360Layout,
     name: str,
     settings: DriveSettings,

@@ -1,6 +1,7 @@
 """The ground: one closed surface along the road, and markings painted on it."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float64
@@ -35,15 +36,32 @@ class Ground:
     sections: tuple[Section, ...]
     seed: int
 
-    def section_at(self, s: Real) -> Section:
-        starts = np.array([section.start for section in self.sections])
-        return self.sections[int(np.clip(np.searchsorted(starts, s, side="right") - 1, 0, len(starts) - 1))]
+    @cached_property
+    def _starts(self) -> np.ndarray:
+        return np.array([section.start for section in self.sections])
+
+    @cached_property
+    def _ends(self) -> np.ndarray:
+        return np.array([section.end for section in self.sections])
+
+    @cached_property
+    def _tables(self) -> dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Edges, slope and curb of each section, by side."""
+        sides = {sign: [self._side(section, sign) for section in self.sections] for sign in (1, -1)}
+        return {
+            sign: (
+                np.array([x.edges for x in row]),
+                np.array([[x.slope] for x in row]),
+                np.array([x.curb for x in row]),
+            )
+            for sign, row in sides.items()
+        }
 
     def _blended(self, s: np.ndarray, table: np.ndarray) -> np.ndarray:
         """Per-section rows of `table` at s, faded over a few meters around each boundary."""
-        starts = np.array([section.start for section in self.sections])
+        starts = self._starts
         here = np.clip(np.searchsorted(starts, s, side="right") - 1, 0, len(starts) - 1)
-        ends = np.array([section.end for section in self.sections])
+        ends = self._ends
         before, after = np.maximum(here - 1, 0), np.minimum(here + 1, len(starts) - 1)
         low = np.clip(0.5 - 0.5 * (s - starts[here]) / _BLEND, 0, 0.5)[:, None]
         high = np.clip(0.5 - 0.5 * (ends[here] - s) / _BLEND, 0, 0.5)[:, None]
@@ -51,7 +69,7 @@ class Ground:
 
     def edges(self, s: np.ndarray, sign: int) -> Float64[np.ndarray, "places 6"]:
         """Outer edge of each band of the left (+1) or right (-1) side."""
-        return self._blended(s, np.array([self._side(x, sign).edges for x in self.sections]))
+        return self._blended(s, self._tables[sign][0])
 
     @staticmethod
     def _side(section: Section, sign: int):
@@ -59,10 +77,10 @@ class Ground:
 
     def _heights(self, s: np.ndarray, sign: int, across: np.ndarray, edges: np.ndarray) -> np.ndarray:
         """Height over the axis at distances `across` (places, columns), without unevenness."""
-        slope = self._blended(s, np.array([[self._side(x, sign).slope] for x in self.sections]))
-        starts = np.array([section.start for section in self.sections])
+        slope = self._blended(s, self._tables[sign][1])
+        starts = self._starts
         here = np.clip(np.searchsorted(starts, s, side="right") - 1, 0, len(starts) - 1)
-        curb = np.array([self._side(x, sign).curb for x in self.sections])[here][:, None]
+        curb = self._tables[sign][2][here][:, None]
         lane_edge, curb_edge = edges[:, ROAD : ROAD + 1], edges[:, 1:2]
         height = -0.02 * np.minimum(across, lane_edge) - 0.005 * np.clip(across - lane_edge, 0, None)
         height += curb * np.clip((across - curb_edge) / _CURB, 0, 1)
@@ -83,7 +101,7 @@ class Ground:
 
     def _rows(self, start: Real, end: Real) -> np.ndarray:
         """Places of the cross lines: each meter, and close pairs at every boundary, where curbs end."""
-        borders = np.array([section.start for section in self.sections])
+        borders = self._starts
         borders = borders[(borders > start) & (borders < end)]
         regular = np.arange(np.ceil(start), np.floor(end) + 0.5)
         return np.unique(np.concatenate([regular, borders - 0.015, borders + 0.015]))
@@ -138,7 +156,7 @@ class Ground:
                 table[number, band] = place.setdefault(look, len(looks))
                 if place[look] == len(looks):
                     looks.append(look)
-        starts = np.array([section.start for section in self.sections])
+        starts = self._starts
         middle = 0.5 * (s[1:] + s[:-1])
         here = np.clip(np.searchsorted(starts, middle, side="right") - 1, 0, len(starts) - 1)
         look_of_cell = table[here[:, None], band_of_cell[None]]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ MAKERS: Mapping[str, tuple[Callable[..., Mesh], tuple[int, ...]]] = {
     "weeds": (plants.make_grass_tufts, ()),
     "building": (buildings.make_building, (11,)),
     "hall": (buildings.make_hall, (11,)),
-    "garage": (buildings.make_garage, (34,)),
+    "garage": (buildings.make_garage, (11,)),
     "wall": (buildings.make_wall, ()),
     "fence": (buildings.make_fence, ()),
     "gate": (buildings.make_gate, ()),
@@ -51,6 +52,11 @@ MAKERS: Mapping[str, tuple[Callable[..., Mesh], tuple[int, ...]]] = {
     "container": (furniture.make_container, ()),
 }
 """Maker of each kind, and the labels of the numbered objects it makes."""
+
+
+VARIANTS = {"tree": 16, "bush": 60, "bicycle": 40, "car": 160, "person": 60, "bollard": 20, "bin": 30}
+"""Kinds of which this many shapes are made and used again; trees and bushes are scaled."""
+SIZED = {"tree": "height", "bush": "radius"}
 
 
 @dataclass(frozen=True)
@@ -79,8 +85,22 @@ class Item:
 
     def shape(self) -> Mesh:
         """Its mesh in its own frame, looks numbered."""
-        maker, _ = MAKERS[self.kind]
-        return maker(np.random.default_rng([self.seed, 17]), **self.options).numbered(dict(self.instance_of))
+        options = dict(self.options)
+        variants = VARIANTS.get(self.kind)
+        if variants is None:
+            mesh = MAKERS[self.kind][0](np.random.default_rng([self.seed, 17]), **options)
+            return mesh.numbered(dict(self.instance_of))
+        size = options.pop(SIZED.get(self.kind, ""), None)
+        mesh = _variant(self.kind, self.seed % variants, tuple(sorted(options.items())))
+        if size is not None:
+            nominal = np.abs(mesh.vertices[:, 2]).max() if self.kind == "tree" else mesh.vertices[:, 0].max()
+            mesh = Mesh(mesh.vertices * np.float32(size / nominal), mesh.faces, mesh.look_of_face, mesh.looks)
+        return mesh.numbered(dict(self.instance_of))
+
+
+@lru_cache(maxsize=1500)
+def _variant(kind: str, number: int, options: tuple[tuple[str, Any], ...]) -> Mesh:
+    return MAKERS[kind][0](np.random.default_rng([number, 19]), **dict(options))
 
 
 class InstanceNumbers:

@@ -34,6 +34,7 @@ class Plot:
     side: Side
     sign: int
     rng: np.random.Generator
+    rare: list[str] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
     taken: list[Rectangle] = field(default_factory=list)
     solids: list[Rectangle] = field(default_factory=list)
@@ -98,12 +99,12 @@ class Plot:
         return middle
 
 
-def furnish(section: Section, seed: list[int]) -> list[Item]:
-    """All that stands still in a section."""
+def furnish(section: Section, seed: list[int], rare: list[str]) -> list[Item]:
+    """All that stands still in a section. Vehicles named in `rare` are parked first, and taken from the list."""
     items: list[Item] = []
     for sign, side in ((1, section.left), (-1, section.right)):
         rng = np.random.default_rng([*seed, section.number, sign + 1])
-        plot = Plot(section, side, sign, rng)
+        plot = Plot(section, side, sign, rng, rare)
         if side.use == "street":
             _furnish_street(plot)
         elif side.use == "corner":
@@ -140,12 +141,15 @@ def _park(plot: Plot) -> None:
     if side.width(PARKING) < 1.5 or section.length < 8:
         return
     middle = side.edges[ROAD] + 0.5 * side.width(PARKING)
-    fill = rng.uniform(0.35, 0.85)
+    fill = rng.uniform(0.25, 0.65)
     s = section.start + rng.uniform(0.3, 4)
     while s < section.end - 4:
         kind = _draw_parked(rng, section.quarter)
+        is_rare = bool(plot.rare) and rng.random() < 0.35
+        if is_rare:
+            kind = plot.rare.pop(0)
         length = LENGTHS[kind]
-        if rng.random() < fill:
+        if is_rare or rng.random() < fill:
             backward = rng.random() < 0.12
             yaw = np.pi * (1 + backward)
             is_wide = kind in ("truck", "bus")
@@ -162,14 +166,14 @@ def _park(plot: Plot) -> None:
         s += length + rng.uniform(0.4, 1.3)
 
 
-def _boundary(plot: Plot, d: Real, openness: Real = 0.15, kinds: tuple[Real, Real, Real] = (0.42, 0.33, 0.25)) -> None:
+def _boundary(plot: Plot, d: Real, openness: Real = 0.15, kinds: tuple[Real, Real, Real] = (0.60, 0.26, 0.14)) -> None:
     """Hedges, fences and walls along the street at distance d, with gates and gaps."""
     rng, section = plot.rng, plot.section
     s = section.start
     while s < section.end - 1.0:
         run = min(rng.uniform(5, 17), section.end - s)
         choice = "" if rng.random() < openness else ("hedge", "fence", "wall")[int(rng.choice(3, p=kinds))]
-        style = {"seed": int(rng.integers(2**31)), "height": float(rng.uniform(0.7, 2.1))}
+        style = {"seed": int(rng.integers(2**31)), "height": float(rng.uniform(0.8, 2.5))}
         pieces = max(1, int(np.ceil(run / 6.0)))
         for k in range(pieces if choice else 0):
             length = run / pieces
@@ -235,7 +239,7 @@ def _shuffled(rng: np.random.Generator) -> tuple[str, ...]:
 def _furnish_houses(plot: Plot) -> None:
     rng, side, section = plot.rng, plot.side, plot.section
     edge = side.edges[SIDEWALK] + 0.15
-    setback = rng.uniform(2.6, 6.5)
+    setback = rng.uniform(2.2, 5.2)
     s = section.start + rng.uniform(0.5, 4)
     while s < section.end - 7:
         width, depth = rng.uniform(7.5, 13), rng.uniform(8, 12)
@@ -253,14 +257,16 @@ def _furnish_houses(plot: Plot) -> None:
                 _front(plot, depth)
             if rng.random() < 0.4:
                 plot.put("car", s + 1.7, edge + setback / 2 + 0.8, (1.1, 2.4), yaw=-np.pi / 2)
+            elif plot.rare and plot.rare[0] in ("caravan", "trailer"):
+                plot.put(plot.rare.pop(0), s + 1.7, edge + 3.3, (1.2, 3.2), yaw=np.pi / 2)
         elif rng.random() < 0.7:
             plot.plant(s + gap / 2, front + rng.uniform(0, 6), _shuffled(rng))
         s += gap
-    _boundary(plot, edge, openness=0.16)
-    for s in plot.spots(3.2):
-        d = edge + rng.uniform(1.2, setback + 1.0)
-        if rng.random() < 0.72:
-            radius = float(rng.uniform(0.4, 1.0))
+    _boundary(plot, edge, openness=0.10)
+    for s in plot.spots(1.5):
+        d = edge + rng.uniform(0.9, setback + 1.0) * (0.35 if rng.random() < 0.5 else 1.0)
+        if rng.random() < 0.75:
+            radius = float(rng.uniform(0.5, 1.2))
             plot.put("bush", s, d, (radius, radius), radius=radius)
         elif rng.random() < 0.75:
             plot.plant(s, d, (str(rng.choice(["stems", "conifer", "round"])), "young"), float(rng.uniform(3, 6)))
@@ -307,15 +313,15 @@ def _furnish_park(plot: Plot) -> None:
     rng, side = plot.rng, plot.side
     edge = side.edges[SIDEWALK] + 0.15
     if rng.random() < 0.75:
-        _boundary(plot, edge, openness=0.2, kinds=(0.40, 0.35, 0.25))
-    low = rng.random() < 0.5
+        _boundary(plot, edge, openness=0.2, kinds=(0.50, 0.32, 0.18))
+    low = rng.random() < 0.65
     for _ in range(int(plot.section.length * 1.1)):
         s, d = rng.uniform(plot.section.start, plot.section.end), edge + 1.0 + abs(rng.normal(0, 14))
         if d > 66:
             continue
-        options = {"crown_base": float(rng.uniform(0.6, 1.6))} if low and rng.random() < 0.5 else {}
+        options = {"crown_base": float(rng.uniform(0.6, 1.6))} if low and rng.random() < 0.6 else {}
         plot.plant(s, d, _shuffled(rng), **options)
-    for s in plot.spots(2.4):
+    for s in plot.spots(1.3):
         radius = float(rng.uniform(0.5, 1.5))
         plot.put("bush", s, edge + 1.2 + abs(rng.normal(0, 7)), (radius, radius), inside=False, radius=radius)
     for s in plot.spots(16):
@@ -330,7 +336,7 @@ def _furnish_industrial(plot: Plot) -> None:
     rng, side, section = plot.rng, plot.side, plot.section
     edge = side.edges[SIDEWALK] + 0.15
     setback = rng.uniform(6, 13)
-    _boundary(plot, edge, openness=0.12, kinds=(0.2, 0.55, 0.25))
+    _boundary(plot, edge, openness=0.12, kinds=(0.28, 0.52, 0.20))
     width = min(rng.uniform(18, 45), section.length - 2)
     depth = rng.uniform(12, 20)
     _building(plot, section.middle, edge + setback, width, depth, kind="hall", height=float(rng.uniform(4.5, 9)))
@@ -346,8 +352,9 @@ def _furnish_industrial(plot: Plot) -> None:
         half_long, half_wide = {"truck": (6.8, 1.4), "bus": (6.6, 1.4), "container": (3.2, 1.3)}.get(kind, (2.5, 1.1))
         half = (half_long, half_wide) if along else (half_wide, half_long)
         plot.put(kind, s, d + half[1] * 0.3, half, yaw=(0 if along else np.pi / 2) + np.pi * int(rng.integers(2)))
-    for s in plot.spots(7):
-        plot.put("bush", s, edge + 0.9, (0.6, 0.5), radius=0.55)
+    for s in plot.spots(3):
+        radius = float(rng.uniform(0.4, 0.9))
+        plot.put("bush", s, edge + 0.6 + radius, (radius, radius), radius=radius)
         plot.plant(s + 2, edge + 1.6, ("young",))
     _behind(plot, edge + setback + depth + 3)
 
@@ -361,16 +368,18 @@ def _furnish_green(plot: Plot) -> None:
             plot.put("guard rail", s, d, (1.98, 0.15), length=4.0)
     style = rng.random()
     if style < 0.8:
-        _boundary(plot, edge + 0.4, openness=0.25, kinds=(0.38, 0.42, 0.20))
+        _boundary(plot, edge + 0.4, openness=0.25, kinds=(0.46, 0.38, 0.16))
     spread = rng.uniform(3, 12)
     for _ in range(int(plot.section.length * rng.uniform(0.5, 1.5))):
         s, d = rng.uniform(plot.section.start, plot.section.end), edge + 1.2 + abs(rng.normal(0, spread))
         options = {"crown_base": float(rng.uniform(0.4, 1.5))} if rng.random() < 0.5 else {}
         if d < 66:
             plot.plant(s, d, _shuffled(rng), **options)
-    for s in plot.spots(1.8):
+    for s in plot.spots(1.2):
         radius = float(rng.uniform(0.5, 1.6))
-        plot.put("bush", s, edge + 0.9 + radius + abs(rng.normal(0, 5)), (radius, radius), inside=False, radius=radius)
+        plot.put(
+            "bush", s, edge + 0.9 + radius + abs(rng.normal(0, 3.5)), (radius, radius), inside=False, radius=radius
+        )
     if rng.random() < 0.5:
         _behind(plot, edge + 22)
 
@@ -394,6 +403,8 @@ def _furnish_curb(plot: Plot) -> None:
     else:
         line = side.edges[PARKING] + 0.40
     line = max(line, KEEP_OUT + 0.35)
+    if side.width(VERGE) > 0.9 and not side.has_track and rng.random() < 0.5:
+        _plant_verge(plot)
     spacing = rng.uniform(16, 30)
     poles = "lamp" if rng.random() < 0.8 else "pole"
     for s in plot.spots(spacing, 0.2):
@@ -439,6 +450,16 @@ def _furnish_curb(plot: Plot) -> None:
                 plot.put(
                     "person", s + 0.55 * k, d + rng.uniform(-0.1, 0.15), (0.26, 0.26), yaw=float(rng.uniform(0, 6.3))
                 )
+
+
+def _plant_verge(plot: Plot) -> None:
+    """Low bushes in the strip between road and sidewalk."""
+    rng, side = plot.rng, plot.side
+    middle = 0.5 * (side.inner(VERGE) + side.edges[VERGE])
+    radius = min(0.5 * side.width(VERGE) - 0.02, 0.9)
+    for s in plot.spots(1.7 * radius + 0.3):
+        if rng.random() < 0.8:
+            plot.put("bush", s, middle, (0.8 * radius, 0.8 * radius), radius=float(radius * rng.uniform(0.7, 1.0)))
 
 
 def _furnish_corner(plot: Plot) -> None:

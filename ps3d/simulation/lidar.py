@@ -169,7 +169,9 @@ def sweep(
         tables.append(scene.looks)
         first += len(scene.looks)
     table = np.concatenate(tables)
-    return _returns(model, beams, table, local, signed, distance, look, incidence, actor_of_ray, rng)
+    return _returns(
+        model, beams, table, rays.reshape(-1, 6), local, signed, distance, look, incidence, actor_of_ray, rng
+    )
 
 
 @compiled
@@ -231,7 +233,7 @@ def _cast_actor(number, actor: Actor, traffic: Traffic, time, origin, actor_scen
     return (index, kept, cosine[is_hit], scene) if len(index) else None
 
 
-def _returns(model, beams, table, local, signed, distance, look, incidence, actor_of_ray, rng) -> Sweep:
+def _returns(model, beams, table, rays, local, signed, distance, look, incidence, actor_of_ray, rng) -> Sweep:
     """Which pulses come back, from where, and how bright."""
     count, columns = local.shape[:2]
     uniform = rng.random((3, count * columns), np.float32)
@@ -240,7 +242,7 @@ def _returns(model, beams, table, local, signed, distance, look, incidence, acto
     intensity = np.empty(count * columns, np.float32)
     is_kept = np.empty(count * columns, np.bool_)
     _answer(
-        local.reshape(-1, 3), distance, look, incidence, np.ascontiguousarray(table["material"]),
+        rays, local.reshape(-1, 3), distance, look, incidence, np.ascontiguousarray(table["material"]),
         np.ascontiguousarray(table["gain"]), material_table(),
         beams.gain, beams.bias, np.degrees(signed), np.degrees(beams.elevation), uniform, normal, model.reach,
         model.shortest, model.range_noise, model.threshold, xyz, intensity, is_kept,
@@ -267,9 +269,18 @@ def _is_blind(azimuth, elevation, chance):
     return abs(a - 99) < 1.2 and chance < 0.5
 
 
+@compiled(inline="always")
+def _patch(x, y, z):
+    """Stains: neighboring points of a surface are alike. Unit variance, roughly, over decimeters and meters."""
+    coarse = np.sin(1.3 * x + 1.7 * np.sin(0.9 * y + 0.7 * z)) * np.sin(1.1 * y + 1.5 * np.sin(0.8 * x + z))
+    fine = np.sin(9.1 * x + 2.0 * np.sin(5.3 * y)) * np.sin(8.3 * y + 2.0 * np.sin(6.1 * z + 1.2 * x))
+    return 1.4 * (coarse + fine)
+
+
 @compiled
 def _answer(
-    local, distance, look, incidence, material, gain, materials, beam_gain, beam_bias, azimuth, elevation, uniform,
+    rays, local, distance, look, incidence, material, gain, materials, beam_gain, beam_bias, azimuth, elevation,
+    uniform,
     normal, reach, shortest, range_noise, threshold, xyz, intensity, is_kept,
 ):  # fmt: skip
     columns = len(azimuth)
@@ -294,8 +305,10 @@ def _answer(
         if measured < shortest or measured > reach:
             continue
         # Intensity holds up to about 15 m, then a growing offset eats it, sooner where the beam grazes.
-        value = reflectivity * gain[look[i]] * beam_gain[beam] * (1 + spread * normal[1, i])
-        value -= 0.0032 * max(0.0, r - 17.0) + 0.16 * max(0.0, 0.085 - cosine) / 0.085
+        value = reflectivity * gain[look[i]] * beam_gain[beam] * (1 + 0.62 * spread * normal[1, i])
+        x, y, z = rays[i, 0] + r * rays[i, 3], rays[i, 1] + r * rays[i, 4], rays[i, 2] + r * rays[i, 5]
+        value *= 1 + 0.55 * spread * _patch(x, y, z)
+        value -= 0.0055 * max(0.0, r - 20.0) + 0.15 * max(0.0, 0.085 - cosine) / 0.085
         if uniform[1, i] < zero_share:
             value = 0.0
         intensity[i] = np.floor(min(max(value, 0.0), 0.99) * 100 + 0.5) / 100

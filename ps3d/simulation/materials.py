@@ -51,7 +51,7 @@ MATERIALS: dict[str, Material] = {
     "wood": Material(0.31, 0.34, 0.05, 0.015, 0.006, 0.15, "planks"),
     "metal": Material(0.23, 0.65, 0.18, 0.06, 0.002, 0.04),
     "wire": Material(0.23, 0.55, 0.16, 0.12, 0.004, 0.04),
-    "paint": Material(0.30, 0.40, 0.10, 0.06, 0.0, 0.02, "paint"),
+    "paint": Material(0.33, 0.40, 0.10, 0.06, 0.0, 0.02, "paint"),
     "dark_paint": Material(0.03, 1.1, 0.84, 0.10, 0.0, 0.02, "paint"),
     "rubber": Material(0.07, 0.7, 0.35, 0.05, 0.002, 0.05),
     "plastic": Material(0.16, 0.6, 0.25, 0.04, 0.002, 0.04),

@@ -96,7 +96,7 @@ def _crown(rng, kind: str, height: Real, base: Real, radius: Real) -> np.ndarray
 
 def make_bush(rng: np.random.Generator, radius: Real = 0.0, height: Real = 0.0) -> Mesh:
     """A round bush down to the ground."""
-    radius, height = radius or rng.uniform(0.4, 1.2), height or rng.uniform(0.6, 1.9)
+    radius, height = radius or rng.uniform(0.4, 1.2), height or rng.uniform(0.8, 2.3)
     count = int(130 + 160 * radius * height)
     points = _in_ellipsoid(count, np.array([radius, radius, height / 2]), rng, 0.7) + np.array([0, 0, height / 2])
     points[:, 2] = np.maximum(points[:, 2], 0.03)
@@ -137,9 +137,9 @@ def make_hedge(rng: np.random.Generator, length: Real, height: Real, thickness: 
 
 def make_grass_tufts(rng: np.random.Generator, length: Real, width: Real) -> Mesh:
     """Low weeds along a verge or a wall, x along."""
-    count = int(14 * length * width) + 8
+    count = int(60 * length * width) + 8
     points = np.stack(
         [rng.uniform(-length / 2, length / 2, count), rng.uniform(-width / 2, width / 2, count),
          np.abs(rng.normal(0, 0.14, count)) + 0.03], 1
     )  # fmt: skip
-    return scatter_leaves(points, 0.16, _shades(rng, (0.25, 0.32, 0.12)), rng)
+    return scatter_leaves(points, 0.10, _shades(rng, (0.30, 0.36, 0.15)), rng)

@@ -170,5 +170,3 @@ def _paint(rays, distance, look, normals, lit, table, daylight: Daylight, size, 
         rng.standard_normal(count, np.float32), rgb, semantic, instance,
     )  # fmt: skip
     return Picture(rgb.reshape(*size, 3), semantic.reshape(size), instance.reshape(size))
-
-

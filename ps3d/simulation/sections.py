@@ -17,11 +17,11 @@ ONCOMING = 3.85
 
 USES = ("houses", "row", "park", "industrial", "green")
 QUARTERS: dict[str, tuple[float, ...]] = {
-    "residential": (0.62, 0.05, 0.14, 0.03, 0.16),
+    "residential": (0.60, 0.11, 0.12, 0.02, 0.15),
     "urban": (0.12, 0.62, 0.12, 0.06, 0.08),
     "parkland": (0.22, 0.06, 0.40, 0.04, 0.28),
     "industrial": (0.10, 0.10, 0.10, 0.55, 0.15),
-    "village": (0.45, 0.22, 0.12, 0.06, 0.15),
+    "village": (0.42, 0.30, 0.11, 0.05, 0.12),
 }
 """Shares of the uses in each quarter."""
 
@@ -79,7 +79,7 @@ class Section:
 def _draw_side(rng: np.random.Generator, use: str, half_road: float, has_parking: bool, has_track: bool) -> Side:
     parking = rng.uniform(2.05, 2.4) if has_parking else 0.0
     verge = 3.6 if has_track else (rng.uniform(0.8, 2.2) if rng.random() < {"row": 0.08}.get(use, 0.38) else 0.0)
-    walks = {"row": (2.2, 4.2), "industrial": (1.4, 2.4), "green": (1.4, 2.2), "park": (1.6, 2.8), "houses": (1.4, 2.3)}
+    walks = {"row": (2.4, 4.4), "industrial": (1.4, 2.4), "green": (1.5, 2.5), "park": (1.8, 3.2), "houses": (1.5, 2.7)}
     walk = rng.uniform(*walks[use]) if rng.random() > {"green": 0.35}.get(use, 0.0) else 0.0
     yard = rng.uniform(14, 22)
     edges = np.cumsum([half_road, parking, verge, walk, yard])
@@ -89,7 +89,7 @@ def _draw_side(rng: np.random.Generator, use: str, half_road: float, has_parking
         "row": (22, "gravel") if rng.random() < 0.5 else (22, "grass"),
         "park": (22, "grass"),
         "green": (22, soft),
-        "industrial": (9, "asphalt") if rng.random() < 0.35 else (22, "gravel"),
+        "industrial": (9, "asphalt") if rng.random() < 0.12 else (22, "gravel"),
     }
     lot = (9, "asphalt" if rng.random() < 0.5 else "pavement")
     surfaces = (
@@ -118,7 +118,7 @@ def plan_sections(start: float, end: float, rng: np.random.Generator) -> tuple[S
     quarters = tuple(QUARTERS)
     quarter = quarters[int(rng.integers(len(quarters)))]
     # Traffic that comes toward us needs its lane all the way.
-    has_oncoming = bool(rng.random() < 0.62)
+    has_oncoming = bool(rng.random() < 0.4)
     while s < end:
         if rng.random() < 0.45:
             quarter = quarters[int(rng.integers(len(quarters)))]
@@ -132,12 +132,14 @@ def plan_sections(start: float, end: float, rng: np.random.Generator) -> tuple[S
 def _plan_block(number: int, s: float, quarter: str, has_oncoming: bool, rng: np.random.Generator) -> list[Section]:
     """One to three sections of one road width."""
     right, left = (
-        rng.uniform(2.65, 3.1),
-        (ONCOMING + rng.uniform(1.75, 2.1) if has_oncoming else rng.uniform(2.65, 3.1)),
+        rng.uniform(2.62, 2.95),
+        (ONCOMING + rng.uniform(1.5, 1.8) if has_oncoming else rng.uniform(2.62, 2.95)),
     )
     likes_parking = quarter in ("residential", "urban", "village")
-    parks = rng.random(2) < (0.78 if likes_parking else 0.5)
-    track = rng.random() < {"urban": 0.30, "parkland": 0.22, "industrial": 0.22}.get(quarter, 0.10)
+    parks = rng.random(2) < (0.48 if likes_parking else 0.18)
+    # Tracks are rare in streets, but every second drive should meet one.
+    often = 0.25 if -20 < s < 60 else 0.0
+    track = rng.random() < often + {"urban": 0.30, "parkland": 0.22, "industrial": 0.22}.get(quarter, 0.10)
     track_side = int(rng.integers(2))
     asphalt = rng.uniform(0.86, 1.16)
     sections = []

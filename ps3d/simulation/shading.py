@@ -25,7 +25,7 @@ def _hash(a, b, c):
 
 @compiled(inline="always")
 def _cell(x):
-    return int(math.floor(x))
+    return np.int64(math.floor(x))
 
 
 @compiled
@@ -56,7 +56,9 @@ def _sky(dx, dy, dz, sun, is_overcast, out):
     fade = (1 - up) ** 3
     toward = max((dx * sun[0] + dy * sun[1] + dz * sun[2]) / length, 0.0)
     a, b = dx / length * 3.1 / (up + 0.25), dy / length * 3.1 / (up + 0.25)
-    cloud = 0.5 + 0.25 * math.sin(1.9 * a + 1.3 * math.sin(1.1 * b)) + 0.25 * math.sin(2.3 * b + 1.7 * math.sin(0.9 * a))
+    cloud = (
+        0.5 + 0.25 * math.sin(1.9 * a + 1.3 * math.sin(1.1 * b)) + 0.25 * math.sin(2.3 * b + 1.7 * math.sin(0.9 * a))
+    )
     cloud = max(cloud - 0.55, 0.0) * 1.6
     if is_overcast:
         cloud = 0.75 + 0.25 * cloud

@@ -213,5 +213,3 @@ def write_split_lists(layout: Kitti360Layout) -> None:
                 pairs.append((str(picture.relative_to(layout.root)), str(label.relative_to(layout.root))))
         if pairs:
             write_list(layout.image_list(split), pairs)
-
-

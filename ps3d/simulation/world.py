@@ -91,7 +91,13 @@ def make_world(seed: list[int], length: Real, seconds: Real, speed: Real) -> Wor
     sections = plan_sections(-MARGIN, length + MARGIN, np.random.default_rng([*seed, 2]))
     ground = Ground(road, sections, int(np.random.default_rng([*seed, 3]).integers(2**31)))
     numbers = InstanceNumbers()
-    planned = [item for section in sections for item in furnish(section, [*seed, 4])]
+    planned = []
+    rare: list[str] = []
+    for section in sections:
+        if section.start < 0 <= section.end:
+            # Every drive should meet these; they are parked along its first meters.
+            rare = [str(kind) for kind in rng.permutation(["trailer", "caravan", "motorcycle", "truck"])]
+        planned += furnish(section, [*seed, 4], rare)
     items = number_items(planned, numbers)
     traffic = plan_traffic(road, ground, items, length, seconds, speed, [*seed, 5], numbers)
     return World(seed, road, ground, tuple(items), traffic)
