@@ -1,5 +1,6 @@
 """Sparse convolution: one interface, one weight layout (spconv's), interchangeable backends."""
 
+from ps3d.sparse.conversion import from_spconv1
 from ps3d.sparse.kernel_map import KernelMap, KernelShape
 from ps3d.sparse.layers import (
     InverseConv3d,
@@ -31,5 +32,6 @@ __all__ = [
     "VoxelNorm",
     "features_at_points",
     "features_of_voxels",
+    "from_spconv1",
     "stack_voxels",
 ]

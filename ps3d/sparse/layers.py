@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ps3d.sparse import spconv_layers
 from ps3d.sparse.functional import convolve
 from ps3d.sparse.kernel_map import KernelMap, KernelShape
 from ps3d.sparse.keys import Triple
@@ -68,6 +69,8 @@ class SubmanifoldConv3d(_Convolution):
         self._check(x)
         if self.kernel_size == (1, 1, 1):
             return x.replace(nn.functional.linear(x.features, self.weight.flatten(1), self.bias))
+        if spconv_layers.is_wanted(x):
+            return spconv_layers.submanifold(self, x)
         return x.replace(convolve(x.features, self.weight, self.bias, x.grid.submanifold_map(self.kernel_size)))
 
 
@@ -97,6 +100,8 @@ class SparseConv3d(_Convolution):
 
     def forward(self, x: SparseTensor) -> SparseTensor:
         self._check(x)
+        if spconv_layers.is_wanted(x):
+            return spconv_layers.strided(self, x, self.shape)
         grid, kernel_map = x.grid.strided(self.shape)
         return SparseTensor.on(grid, convolve(x.features, self.weight, self.bias, kernel_map))
 
@@ -121,11 +126,15 @@ class InverseConv3d(_Convolution):
         fine, shape, kernel_map = parent_of(x)
         if shape.size != self.kernel_size:
             raise ValueError(f"the way down had a kernel of {shape.size}, the way up has {self.kernel_size}")
+        if spconv_layers.can_invert(x):
+            return spconv_layers.inverse(self, x)
+        if kernel_map is None:
+            raise ValueError("this grid was made by spconv; its way back needs spconv too: keep one backend per tensor")
         upward, _ = kernel_map.reversed()
         return SparseTensor.on(fine, convolve(x.features, self.weight, self.bias, upward))
 
 
-def parent_of(x: SparseTensor) -> tuple[Grid, KernelShape, KernelMap]:
+def parent_of(x: SparseTensor) -> tuple[Grid, KernelShape, KernelMap | None]:
     """(finer grid, kernel shape, map) that a tensor was strided from."""
     if x.grid.parent is None:
         raise ValueError("this tensor was not made by a strided convolution or pool, so there is no way back")

@@ -23,13 +23,14 @@ class Grid:
         coordinates: [batch, z, y, x], sorted, distinct, inside `spatial_shape`.
         spatial_shape: cells along z, y, x.
         batch_size: number of scans; some of them may be empty.
-        parent: the finer grid this one was strided from, with the map that did it; `InverseConv3d` goes back there.
+        parent: the finer grid this one was strided from, with the map that did it (None where spconv
+            keeps it); `InverseConv3d` goes back there.
     """
 
     coordinates: Int32[Tensor, "voxels 4"]
     spatial_shape: Triple
     batch_size: int
-    parent: "tuple[Grid, KernelShape, KernelMap] | None" = None
+    parent: "tuple[Grid, KernelShape, KernelMap | None] | None" = None
     maps: dict = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -57,7 +58,7 @@ class Grid:
             parent = (self, shape, kernel_map)
             coarse = Grid(coordinates, shape.output_shape(self.spatial_shape), self.batch_size, parent)
             self.maps[shape] = weakref.ref(coarse)
-        return coarse, coarse.parent[2]  # type: ignore[index]
+        return coarse, coarse.parent[2]  # type: ignore[index, return-value]
 
     def to(self, device: torch.device | str) -> "Grid":
         """The same cells on another device, without maps or parent."""
@@ -92,7 +93,7 @@ class SparseTensor:
         batch_size: int,
     ) -> None:
         check_coordinates(coordinates, spatial_shape, batch_size)
-        self._set(features, Grid(coordinates, spatial_shape, batch_size))
+        self._set(features, Grid(coordinates.contiguous(), spatial_shape, batch_size))
 
     @classmethod
     def on(cls, grid: Grid, features: Float[Tensor, "voxels channels"]) -> "SparseTensor":
@@ -111,7 +112,7 @@ class SparseTensor:
     ) -> "tuple[SparseTensor, Int64[Tensor, 'voxels']]":
         """The tensor with its rows sorted, and the row of the arguments that each of its rows came from."""
         ordered, order = sort_coordinates(coordinates, spatial_shape, batch_size)
-        return cls.on(Grid(ordered, spatial_shape, batch_size), features[order]), order
+        return cls.on(Grid(ordered.contiguous(), spatial_shape, batch_size), features[order]), order
 
     def _set(self, features: Tensor, grid: Grid) -> None:
         if len(features) != len(grid):

@@ -18,6 +18,6 @@ def random_tensor(
     is_occupied = torch.rand((batch_size, *shape), generator=generator) < density
     is_occupied[:, 0, 0, 0] = is_occupied[:, -1, -1, -1] = True
     is_occupied[:, 0, 0, -1] = is_occupied[:, -1, 0, 0] = True
-    coordinates = is_occupied.nonzero().to(torch.int32)
+    coordinates = is_occupied.nonzero().to(torch.int32).contiguous()
     features = torch.randn((len(coordinates), channels), generator=generator, dtype=torch.float64).to(dtype)
     return SparseTensor(features, coordinates, shape, batch_size)
