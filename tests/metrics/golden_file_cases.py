@@ -10,10 +10,13 @@ from golden_label_cases import plain_taxonomy
 
 from ps3d.metrics import OFFICIAL, PanopticCounts, Rules, SegmentOverlap, coco_files, count_panoptic_overlap, total
 from ps3d.metrics import object_tracking as tracking
+from ps3d.metrics.kitti360_ap import OVERLAPS, count_window
+from ps3d.metrics.mask_ap import Mask, ScoredMask, count_masks
 from ps3d.metrics.mots_files import read_mots
 from ps3d.metrics.segments import describe_encoded, index_overlap
 from ps3d.metrics.vpq import count_video_overlap
 from ps3d.ops.overlap import count_overlap
+from ps3d.ops.run_length import decode_runs
 from ps3d.structures import Taxonomy
 
 
@@ -153,3 +156,60 @@ def score_vpq_deeplab2(folder: Path, case: dict[str, Any]) -> dict[str, Any]:
         for name, truth, prediction in frames
     )
     return {f"window{k}": deeplab2_scores(window) for k, window in counts.windows.items()}
+
+
+def score_mask_ap(folder: Path, case: dict[str, Any]) -> dict[str, Any]:
+    truth = json.loads((folder / "gt.json").read_text())
+    names = [str(category["id"]) for category in truth["categories"]]
+    images = sorted(image["id"] for image in truth["images"])
+    masks: dict[Any, dict[str, list[Any]]] = {image: {} for image in images}
+    found: dict[Any, dict[str, list[Any]]] = {image: {} for image in images}
+    for entry in truth["annotations"]:
+        mask = Mask(decode_runs(entry["segmentation"]["counts"]), entry["area"], bool(entry["iscrowd"]))
+        masks[entry["image_id"]].setdefault(str(entry["category_id"]), []).append(mask)
+    for entry in json.loads((folder / "dt.json").read_text()):
+        scored = ScoredMask(decode_runs(entry["segmentation"]["counts"]), entry["score"])
+        found[entry["image_id"]].setdefault(str(entry["category_id"]), []).append(scored)
+    result = total(count_masks(masks[image], found[image], names) for image in images).result()
+    order = ("ap", "ap50", "ap75", "ap_s", "ap_m", "ap_l", "ar_1", "ar_10", "ar_100", "ar_s", "ar_m", "ar_l")
+    keys = {"AP": "ap", "AP50": "ap50", "AP75": "ap75"}
+    return {
+        "stats": [without_nan(result[name]) for name in order],
+        "per_class": {
+            name: {shown: without_nan(result.per_class[key][i]) for shown, key in keys.items()}
+            for i, name in enumerate(result.names)
+        },
+    }
+
+
+def without_nan(value: float) -> float:
+    return -1.0 if np.isnan(value) else float(value)
+
+
+def score_kitti360_ap(folder: Path, case: dict[str, Any]) -> dict[str, Any]:
+    data = np.load(folder / "inputs.npz")
+    states = []
+    for window in sorted({name.split("_")[0] for name in data}, key=lambda name: int(name[1:])):
+        columns = ("semantic", "instance", "confidence", "pred_mask", "pred_label_id", "pred_score")
+        arrays = [data[f"{window}_{name}"] for name in columns]
+        states.append(count_window(*arrays[:4], arrays[4].tolist(), arrays[5].tolist(), window))
+    counts = total(states)
+    result = counts.result()
+    shown = {"ap": "ap", "ap50%": "ap50", "ap25%": "ap25"}
+    classes = {name: {k: result.per_class[v][i] for k, v in shown.items()} for i, name in enumerate(result.names)}
+    sizes = {
+        name: {"gt": sum(len(w.truth_size) for w in windows), "pred": sum(len(w.size) for w in windows)}
+        for name, windows in counts.classes.items()
+    }
+    return {
+        "averages": {
+            "allAp": result["ap"],
+            "allAp50%": result["ap50"],
+            "allAp25%": result["ap25"],
+            "classes": classes,
+        },
+        "ap_matrix_dist_class_overlap": [counts.matrix().tolist()],
+        "overlaps": OVERLAPS.tolist(),
+        "classes": list(result.names),
+        "counts": sizes,
+    }
