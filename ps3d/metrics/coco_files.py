@@ -138,3 +138,9 @@ def _find(listed: np.ndarray, labels: np.ndarray) -> np.ndarray:
     order = np.argsort(listed, kind="stable")
     place = order[np.minimum(np.searchsorted(listed[order], labels), len(listed) - 1)]
     return np.where(listed[place] == labels, place, -1)
+
+
+def read_videos(path: Path) -> dict[str, str]:
+    """Video of each image of a truth JSON, where its images name one."""
+    images = json.loads(path.read_text()).get("images", [])
+    return {str(image["id"]): str(image["video"]) for image in images if "video" in image}

@@ -59,7 +59,14 @@ class Counts(Protocol):
     def result(self) -> Result: ...
 
 
-AnyCounts = TypeVar("AnyCounts", bound=Counts)
+@runtime_checkable
+class Adds(Protocol):
+    """Whatever has a sum."""
+
+    def __add__(self, other: Any, /) -> Any: ...
+
+
+AnyCounts = TypeVar("AnyCounts", bound=Adds)
 
 
 def total(states: Iterable[AnyCounts]) -> AnyCounts:
