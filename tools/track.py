@@ -57,7 +57,8 @@ def main() -> None:
     console.print(
         f"  python tools/evaluate_tracks.py --predictions {options.out} --data {options.data}", soft_wrap=True
     )
-    console.print(f"  python tools/visualize.py --help   # {options.out} as the predictions to draw", soft_wrap=True)
+    look = f"python tools/visualize.py {options.data} --prediction {options.out} --color track --trails"
+    console.print(f"  {look}", soft_wrap=True)
 
 
 def find_sequences(options: Options) -> list[Sequence]:

@@ -3,6 +3,7 @@
 `python tools/benchmark.py tracking`                  cost per scan, 50 and 500 objects in 120 k points
 `python tools/benchmark.py tracking --drives ROOT`    S_assoc by stages, perfect and spoiled instances, 10 and 2 Hz
 `python tools/benchmark.py tracking --boxes KITTI`    HOTA and MOTA against a plain Kalman filter with assignment
+`python tools/benchmark.py tracking --argoverse LOG`  true boxes of Argoverse 2 with forgotten identity
 
 ROOT comes from `python tools/simulate.py --out ROOT --drives 2 --frames 120 --seed 7`; KITTI holds
 training/label_02 and detections/pointrcnn_<class>_val. Times are process CPU time of one core.
@@ -15,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from benchmarks._argoverse import track_log
 from benchmarks._box_tracking import compare_box_trackers
 from rich.console import Console
 from rich.table import Table
@@ -49,11 +51,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--drives", type=Path, help="simulated drives in KITTI-360's layout")
     parser.add_argument("--boxes", type=Path, help="KITTI tracking: label_02 and PointRCNN detections")
+    parser.add_argument("--argoverse", type=Path, help="a log of Argoverse 2 (needs pyarrow)")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     console = Console()
     if options.boxes:
         console.print(compare_box_trackers(options.boxes))
+    elif options.argoverse:
+        console.print(track_log(options.argoverse))
     elif options.drives:
         names = Kitti360Layout(options.drives).drives()
         console.print(ablation(options.drives, names, options.seed, {"perfect": keep}, tuple(STAGES)))
