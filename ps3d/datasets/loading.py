@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ps3d.datasets.augmentation import Augmentation, augment
 from ps3d.datasets.mixing import mix
+from ps3d.datasets.picture_augmentation import TrainingPictures
 from ps3d.ops.geometry import invert, transform
 from ps3d.ops.motion import corrected_xyz
 from ps3d.structures import Frame, Panoptic, Scan
@@ -185,7 +186,7 @@ class _Listed:
 
 
 def training_loader(
-    frames: TrainingFrames,
+    frames: TrainingFrames | TrainingPictures,
     collate: Callable[[Sequence[Frame]], Any],
     sampler: StepSampler,
     scans_per_pass: int = 1,

@@ -76,7 +76,7 @@ def load_lidar_model(checkpoint: str | Path) -> LidarPanoptic:
     if metadata.get("kind") != LIDAR_MODEL:
         raise ValueError(f"{path}: not a checkpoint of {LIDAR_MODEL} but of {metadata.get('kind', 'something else')}")
     settings = check_config(json.loads(metadata["model"]), ModelSettings, path)
-    model = build_lidar_model(settings, _taxonomy(json.loads(metadata["taxonomy"])))
+    model = build_lidar_model(settings, taxonomy_from(json.loads(metadata["taxonomy"])))
     load_state(model, state, path)
     return model.eval()
 
@@ -160,7 +160,8 @@ def _stored(value: Tensor, is_half: bool) -> Tensor:
     return value.half().contiguous() if is_reduced else value.contiguous()
 
 
-def _taxonomy(content: dict[str, Any]) -> Taxonomy:
+def taxonomy_from(content: dict[str, Any]) -> Taxonomy:
+    """The classes that a checkpoint carries."""
     categories = tuple(
         Category(c["name"], tuple(c["raw_ids"]), c["is_thing"], (c["color"][0], c["color"][1], c["color"][2]))
         for c in content["categories"]

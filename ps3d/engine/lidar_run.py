@@ -18,6 +18,7 @@ from rich.table import Table
 from ps3d.datasets.loading import FrameList, TrainingFrames, count_classes
 from ps3d.engine.checkpoint import build_lidar_model, init_from, load_lidar_model, save_lidar_weights
 from ps3d.engine.config import LidarTraining
+from ps3d.engine.image_config import ImageTraining
 from ps3d.engine.lidar_data import EveryNth, open_validation_drives, prepare_data, training_frames
 from ps3d.engine.pictures import draw_comparisons
 from ps3d.engine.predict import LidarPredictor, predict_sequences, read_prediction
@@ -35,7 +36,7 @@ from ps3d.visualization.report import write_report
 log = logging.getLogger("ps3d.run")
 
 
-def make_fabric(config: LidarTraining) -> Fabric:
+def make_fabric(config: LidarTraining | ImageTraining) -> Fabric:
     """Devices, processes and precision of a run; torchrun and srun decide the processes where they started us."""
     has_gpu = torch.cuda.is_available()
     # On a CPU two processes of one thread do more than one process of two threads: see docs/training.md.

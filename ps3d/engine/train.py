@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from ps3d.datasets.loading import StepSampler, TrainingFrames, training_loader
+from ps3d.datasets.picture_augmentation import TrainingPictures
 from ps3d.engine.checkpoint import load_training_state, save_training_state
 from ps3d.engine.config import TrainSettings
 from ps3d.engine.run_folder import MetricsFile, RunFolder
@@ -79,7 +80,7 @@ def total_steps(settings: TrainSettings, frames: int) -> int:
 def train(
     fabric: Fabric,
     model: nn.Module,
-    frames: TrainingFrames,
+    frames: TrainingFrames | TrainingPictures,
     settings: TrainSettings,
     run: RunFolder,
     validate: Callable[[], dict[str, float]] | None = None,

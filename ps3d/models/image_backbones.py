@@ -124,3 +124,8 @@ def import_transformers() -> Any:
             "remove it: pip uninstall torchvision"
         ) from error
     return transformers
+
+
+def can_dilate(name: str) -> bool:
+    """Whether a backbone can keep stride 16."""
+    return name in FAMILIES and FAMILIES[name].config == "ResNetConfig"

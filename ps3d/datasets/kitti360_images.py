@@ -1,0 +1,89 @@
+"""One camera of a drive of KITTI-360, real or simulated, as a sequence of pictures without scans."""
+
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64
+
+from ps3d.datasets.kitti360 import NOMINAL_PERIOD, encode_labels
+from ps3d.datasets.kitti360_calibration import read_calibration
+from ps3d.datasets.kitti360_files import read_png, read_poses
+from ps3d.datasets.kitti360_labels import KITTI360_IMAGE
+from ps3d.datasets.kitti360_layout import Kitti360Layout, drive_name, numbered_files
+from ps3d.structures import Calibration, Frame, Image, Panoptic, Taxonomy
+
+
+class Kitti360Images:
+    """The pictures of one camera; a `ps3d.structures.Sequence`. Labels come from data_2d_semantics/ where they are."""
+
+    def __init__(
+        self, root: str | Path, drive: int | str, camera: str = "image_00", taxonomy: Taxonomy = KITTI360_IMAGE
+    ) -> None:
+        """
+        Args:
+            root: the folder that holds data_2d_raw/.
+            drive: number or folder name.
+
+        Raises:
+            FileNotFoundError: no pictures of this camera; says which folder was searched.
+        """
+        self.layout = Kitti360Layout(Path(root))
+        self.name = drive_name(drive) if isinstance(drive, int) else drive
+        self.camera, self.taxonomy = camera, taxonomy
+        folder = self.layout.images(self.name, camera)
+        self._files = numbered_files(folder, ".png")
+        if not self._files:
+            raise FileNotFoundError(
+                f"{folder}: no pictures; download them, or simulate a drive with cameras: "
+                "python tools/simulate.py --cameras 1"
+            )
+        self.frames = sorted(self._files)
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __iter__(self) -> Iterator[Frame]:
+        return (self[position] for position in range(len(self)))
+
+    def __getitem__(self, position: int) -> Frame:
+        """Read the picture at a position 0..len-1.
+
+        Raises:
+            IndexError: no such position.
+            ValueError: a damaged file, named.
+        """
+        index = self.frames[position]
+        label = self._label(index)
+        pose = self._poses.get(index)
+        return Frame(
+            index=index,
+            timestamp=index * NOMINAL_PERIOD,
+            images={self.camera: Image(read_png(self._files[index]))},
+            world_from_lidar=None if pose is None else pose @ self.calibration.vehicle_from_lidar,
+            truth={} if label is None else {self.camera: label},
+            source=str(self._files[index]),
+        )
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """Empty where the copy holds no calibration."""
+        folder = self.layout.calibration
+        return read_calibration(folder).cameras() if folder.is_dir() else Calibration()
+
+    @cached_property
+    def _poses(self) -> dict[int, Float64[np.ndarray, "4 4"]]:
+        path = self.layout.poses(self.name)
+        return read_poses(path) if path.exists() else {}
+
+    def _label(self, frame: int) -> Panoptic | None:
+        path = self.layout.find_image_labels(self.name, self.camera, "semantic", frame)
+        if path is None:
+            return None
+        raw = read_png(path)
+        instances = self.layout.find_image_labels(self.name, self.camera, "instance", frame)
+        number = np.zeros(raw.shape, np.uint16) if instances is None else read_png(instances)
+        if number.shape != raw.shape:
+            raise ValueError(f"{instances}: {number.shape} pixels, but {path} has {raw.shape}")
+        return encode_labels(raw, number, self.taxonomy, str(path))

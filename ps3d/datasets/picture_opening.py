@@ -1,0 +1,57 @@
+"""Opening whatever pictures lie at a path: KITTI-360, an own folder, Cityscapes, COCO, KITTI-STEP, or bare pictures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ps3d.datasets.cityscapes import Cityscapes, find_cities
+from ps3d.datasets.coco import CocoPanoptic
+from ps3d.datasets.kitti360_images import Kitti360Images
+from ps3d.datasets.kitti360_labels import KITTI360_IMAGE
+from ps3d.datasets.kitti360_layout import Kitti360Layout
+from ps3d.datasets.kitti_step import KittiStep
+from ps3d.datasets.panoptic_folder import CLASSES, PanopticFolder, open_folder
+from ps3d.structures import Sequence as Drive
+from ps3d.structures import Taxonomy
+
+
+def open_pictures(
+    path: str | Path,
+    sequences: Sequence[str] | None = None,
+    camera: str = "image_00",
+    taxonomy: Taxonomy | None = None,
+) -> list[Drive]:
+    """All sequences of pictures at a path, or the named ones.
+
+    Args:
+        camera: of data sets with several.
+        taxonomy: of bare pictures, which have no classes of their own: those of the model that shall see them.
+
+    Raises:
+        FileNotFoundError: nothing there that can be read.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file or folder")
+    layout = Kitti360Layout(path)
+    if drives := layout.drives():
+        wanted = sequences or [drive for drive in drives if layout.images(drive, camera).is_dir()]
+        if not wanted:
+            raise FileNotFoundError(f"{path}: KITTI-360 without pictures of {camera} (data_2d_raw/)")
+        return [Kitti360Images(path, drive, camera, taxonomy or KITTI360_IMAGE) for drive in wanted]
+    if (path / CLASSES).is_file():
+        return list(open_folder(path, sequences))
+    if (path / "leftImg8bit").is_dir() and (cities := find_cities(path)):
+        return [Cityscapes(path, city) for city in sequences or cities]
+    if (path / "panoptic_maps").is_dir():
+        names = sequences or sorted(folder.name for folder in path.glob("panoptic_maps/*/*") if folder.is_dir())
+        return [KittiStep(path, name) for name in names]
+    if annotations := sorted(path.glob("annotations/panoptic_*.json")):
+        wanted = [file for file in annotations if not sequences or file.stem in sequences]
+        return [CocoPanoptic(file, _coco_images(path, file)) for file in wanted]
+    return [PanopticFolder(path, taxonomy or KITTI360_IMAGE)]
+
+
+def _coco_images(root: Path, annotations: Path) -> Path:
+    """The folder of a JSON's pictures: panoptic_train2017.json -> train2017/ or images/train2017/."""
+    split = annotations.stem.removeprefix("panoptic_")
+    return next((p for p in (root / split, root / "images" / split) if p.is_dir()), root / "images")

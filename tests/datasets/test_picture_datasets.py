@@ -1,0 +1,165 @@
+"""Readers and writers of pictures with panoptic labels: round trips, crowds, 16 bits, and the real samples."""
+
+import json
+
+import numpy as np
+import pytest
+
+from ps3d.datasets.cityscapes import CITYSCAPES, Cityscapes, read_cityscapes_label, write_cityscapes_label
+from ps3d.datasets.coco import CocoPanoptic, write_coco
+from ps3d.datasets.kitti360_files import write_png
+from ps3d.datasets.kitti360_images import Kitti360Images
+from ps3d.datasets.kitti_step import KITTI_STEP, KittiStep
+from ps3d.datasets.panoptic_folder import read_picture
+from ps3d.datasets.panoptic_png import read_segment_ids, read_step, write_step
+from ps3d.datasets.picture_augmentation import NONE, PictureAugmentation, TrainingPictures, augment_picture
+from ps3d.datasets.picture_opening import open_pictures
+from ps3d.metrics import OFFICIAL, count_panoptic
+from ps3d.structures import VOID, Frame, Image, Panoptic
+
+ROAD, PERSON, CAR = CITYSCAPES.index("road"), CITYSCAPES.index("person"), CITYSCAPES.index("car")
+
+
+@pytest.fixture
+def label() -> Panoptic:
+    """A road with two persons, a car, a crowd of persons and void."""
+    semantic = np.full((20, 40), ROAD, np.uint8)
+    instance = np.zeros((20, 40), np.int32)
+    semantic[:3] = VOID
+    for columns, class_id, number in ((slice(2, 6), PERSON, 7), (slice(8, 12), PERSON, 300), (slice(20, 30), CAR, 9)):
+        semantic[5:15, columns], instance[5:15, columns] = class_id, number
+    semantic[5:15, 33:38] = PERSON
+    return Panoptic(semantic, instance)
+
+
+def same_segments(left: Panoptic, right: Panoptic) -> bool:
+    """Equal classes, and objects that correspond one to one."""
+    if not (left.semantic == right.semantic).all() or not ((left.instance > 0) == (right.instance > 0)).all():
+        return False
+    pairs = np.unique(np.stack([left.instance.ravel(), right.instance.ravel()]), axis=1)
+    return len(np.unique(pairs[0])) == len(np.unique(pairs[1])) == pairs.shape[1]
+
+
+def test_step_labels_come_back_as_written(label, tmp_path):
+    write_step(tmp_path / "a.png", label)
+    again = read_step(tmp_path / "a.png")
+    np.testing.assert_array_equal(again.semantic, label.semantic)
+    np.testing.assert_array_equal(again.instance, label.instance)
+    with pytest.raises(ValueError, match="does not fit"):
+        write_step(tmp_path / "b.png", Panoptic(label.semantic, label.instance + 70000))
+
+
+def test_cityscapes_labels_come_back_with_crowds_and_sixteen_bits(label, tmp_path):
+    write_cityscapes_label(tmp_path / "a.png", label)
+    again = read_cityscapes_label(tmp_path / "a.png")
+    assert same_segments(again, label)
+    assert set(np.unique(again.instance)) == {0, 24000, 24001, 26000}
+
+
+def test_coco_labels_come_back_with_their_crowd(label, tmp_path):
+    write_coco(tmp_path / "panoptic_val.json", {"one.png": label}, CITYSCAPES)
+    write_png(tmp_path / "one.png", np.zeros((20, 40, 3), np.uint8))
+    sequence = CocoPanoptic(tmp_path / "panoptic_val.json", tmp_path, taxonomy=CITYSCAPES)
+    assert same_segments(sequence[0].truth["camera"], label)
+    segments = json.loads((tmp_path / "panoptic_val.json").read_text())["annotations"][0]["segments_info"]
+    assert [s["iscrowd"] for s in segments if s["category_id"] == 24].count(1) == 1
+    assert sum(s["area"] for s in segments) == (label.semantic != VOID).sum()
+
+
+def test_a_segment_that_the_json_does_not_list_is_an_error_with_the_file(label, tmp_path):
+    write_coco(tmp_path / "panoptic_val.json", {"one.png": label}, CITYSCAPES)
+    write_png(tmp_path / "one.png", np.zeros((20, 40, 3), np.uint8))
+    content = json.loads((tmp_path / "panoptic_val.json").read_text())
+    content["annotations"][0]["segments_info"].pop()
+    (tmp_path / "panoptic_val.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"one\.png: segments"):
+        CocoPanoptic(tmp_path / "panoptic_val.json", tmp_path, taxonomy=CITYSCAPES)[0]
+
+
+def test_kitti_step_is_read_by_train_ids(tmp_path):
+    label = np.zeros((10, 20, 3), np.uint8)
+    label[..., 0] = 255
+    label[2:5, 2:5] = (13, 1, 4)
+    label[6:8, 2:5] = (11, 0, 0)
+    write_png(tmp_path / "panoptic_maps" / "val" / "0002" / "000003.png", label)
+    write_png(tmp_path / "training" / "image_02" / "0002" / "000003.png", np.zeros((10, 20, 3), np.uint8))
+    (sequence,) = open_pictures(tmp_path)
+    truth = sequence[0].truth["image_02"]
+    assert isinstance(sequence, KittiStep)
+    assert truth.semantic[3, 3] == KITTI_STEP.index("car")
+    assert truth.instance[3, 3] == 260
+    assert truth.instance[6, 3] == 0
+    assert sequence[0].index == 3
+
+
+def test_kitti360_pictures_are_read_without_scans(tmp_path):
+    drive = "2013_05_28_drive_0007_sync"
+    picture = np.zeros((8, 12, 3), np.uint8)
+    write_png(tmp_path / "data_2d_raw" / drive / "image_00" / "data_rect" / "0000000005.png", picture)
+    labels = tmp_path / "data_2d_semantics" / "train" / drive / "image_00"
+    write_png(labels / "semantic" / "0000000005.png", np.full((8, 12), 26, np.uint8))
+    write_png(labels / "instance" / "0000000005.png", np.full((8, 12), 26003, np.uint16))
+    (sequence,) = open_pictures(tmp_path)
+    frame = sequence[0]
+    assert frame.index == 5
+    assert (frame.truth["image_00"].instance == 26003).all()
+    with pytest.raises(FileNotFoundError, match="image_01"):
+        Kitti360Images(tmp_path, drive, "image_01")
+
+
+def test_augmentation_moves_labels_with_their_pixels(label):
+    rgb = np.stack([label.semantic, label.instance % 256, label.instance // 256], axis=-1).astype(np.uint8)
+    frame = Frame(0, 0.0, images={"camera": Image(rgb)}, truth={"camera": label})
+    mirrored = augment_picture(
+        frame, PictureAugmentation(1.0, 1.0, 1.0, (0, 0), 0.0, 0.0, 0.0), np.random.default_rng(0)
+    )
+    np.testing.assert_array_equal(mirrored.images["camera"].rgb[..., 0], mirrored.truth["camera"].semantic)
+    same = augment_picture(frame, NONE, np.random.default_rng(0))
+    np.testing.assert_array_equal(same.truth["camera"].instance, label.instance)
+    cropped = augment_picture(
+        frame, PictureAugmentation(0.0, 0.5, 2.0, (16, 16), 0.2, 0.2, 0.2), np.random.default_rng(1)
+    )
+    assert cropped.images["camera"].size == cropped.truth["camera"].shape
+    assert max(cropped.images["camera"].size) <= 17
+
+
+def test_a_sample_depends_on_seed_epoch_and_place_alone(label):
+    frame = Frame(0, 0.0, images={"camera": Image(np.zeros((20, 40, 3), np.uint8))}, truth={"camera": label})
+    samples = TrainingPictures(lambda _: frame, 3, PictureAugmentation(), seed=4, keep=True)
+    first, again = samples[2, 1], samples[2, 1]
+    np.testing.assert_array_equal(first.truth["camera"].semantic, again.truth["camera"].semantic)
+
+
+def test_real_cityscapes_pictures_are_read(samples):
+    (sequence,) = open_pictures(samples / "cityscapes_small")
+    assert isinstance(sequence, Cityscapes)
+    frame = sequence[0]
+    truth = frame.truth["camera"]
+    assert frame.images["camera"].size == truth.shape == (128, 256)
+    assert {CITYSCAPES.names[c] for c in np.unique(truth.semantic) if c != VOID} >= {"road", "car", "building"}
+    score = count_panoptic(truth, truth, CITYSCAPES, OFFICIAL["cityscapes"]).result()
+    assert score["pq"] == pytest.approx(1.0)
+
+
+def test_real_coco_pictures_are_read(samples):
+    folder = samples / "coco_panoptic"
+    sequence = CocoPanoptic(folder / "panoptic_examples.json", folder / "input_images")
+    assert len(sequence) == 2
+    content = json.loads((folder / "panoptic_examples.json").read_text())
+    for frame, annotation in zip(sequence, content["annotations"], strict=True):
+        truth = frame.truth["camera"]
+        assert frame.images["camera"].size == truth.shape
+        listed = {s["id"]: s for s in annotation["segments_info"]}
+        ids = read_segment_ids(folder / "panoptic_examples" / annotation["file_name"])
+        for number, segment in listed.items():
+            (class_id,) = np.unique(truth.semantic[ids == number])
+            assert sequence.taxonomy.categories[class_id].raw_ids == (segment["category_id"],)
+    with pytest.raises(ValueError, match="detection format"):
+        CocoPanoptic(folder / "panoptic_coco_detection_format.json", folder / "input_images")
+
+
+def test_real_microscopy_is_read_as_a_picture(samples):
+    rgb = read_picture(samples / "nuclei_stardist" / "img2d.tif")
+    assert rgb.ndim == 3
+    assert rgb.dtype == np.uint8
+    assert rgb.max() == 255

@@ -1,0 +1,91 @@
+"""An image training from a folder of own pictures to the table, for the two kinds of network."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("transformers")
+sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
+
+from painted_pictures import PAINTED, paint_frame
+
+from ps3d.datasets.panoptic_folder import check_folder, write_classes, write_frame
+from ps3d.datasets.picture_augmentation import NONE
+from ps3d.datasets.picture_opening import open_pictures
+from ps3d.engine.config import EvaluationSettings, SimulationSettings, TrainSettings
+from ps3d.engine.config_files import read_config
+from ps3d.engine.image_config import ImageModelSettings, ImageTraining, PictureSettings
+from ps3d.engine.image_models import build_image_model, load_image_predictor
+from ps3d.engine.image_run import run_image_training
+
+
+@pytest.fixture
+def own_data(tmp_path):
+    root = tmp_path / "own"
+    write_classes(root, PAINTED)
+    for sequence, indices in (("one", range(4)), ("two", range(4, 6))):
+        for index in indices:
+            frame = paint_frame(index, (64, 96))
+            write_frame(root, sequence, f"{index:06d}", frame.images["camera"].rgb, frame.truth["camera"])
+    return root
+
+
+@pytest.mark.parametrize("architecture", ["deeplab", pytest.param("mask2former", marks=pytest.mark.slow)])
+def test_own_pictures_are_trained_predicted_scored_and_drawn(own_data, tmp_path, architecture):
+    assert check_folder(own_data) == []
+    config = ImageTraining(
+        runs=str(tmp_path / "runs"),
+        simulation=SimulationSettings(folder=""),
+        data=PictureSettings(root=str(own_data), validation=("two",)),
+        model=ImageModelSettings(architecture=architecture, backbone="tiny", scale=0.5, queries=10),
+        augmentation=replace(NONE, flip=0.5),
+        train=TrainSettings(steps=3, batch=2, scans_per_pass=2, processes=1, log_every=1),
+        evaluation=EvaluationSettings(rules="cityscapes", pictures=1),
+    )
+    run = run_image_training(config)
+    scores = json.loads((run / "evaluation.json").read_text())
+    assert 0 <= scores["all"]["values"]["pq"] <= 1
+    assert (run / "report.html").exists()
+    assert list((run / "pictures").glob("*.png"))
+    predictor = load_image_predictor(run)
+    frame = open_pictures(own_data, ["two"])[0][0]
+    assert predictor(frame).shape == frame.images["camera"].size
+    written = sorted(path.name for path in (run / "predictions" / "two" / "labels").glob("*.png"))
+    assert written == ["000004.png", "000005.png"]
+
+
+def test_a_folder_of_bare_pictures_opens_without_labels(own_data):
+    (sequence,) = open_pictures(own_data / "one" / "images", taxonomy=PAINTED)
+    assert len(sequence) == 4
+    assert not sequence[0].truth
+
+
+def test_mistakes_of_own_labels_are_named(own_data):
+    from ps3d.datasets.panoptic_png import write_step
+    from ps3d.structures import Panoptic
+
+    path = own_data / "one" / "labels" / "000001.png"
+    write_step(path, Panoptic(np.full((64, 96), 9, np.uint8), np.zeros((64, 96), np.int32)))
+    (own_data / "two" / "labels" / "000004.png").unlink()
+    bad = Panoptic(np.full((64, 96), 1, np.uint8), np.ones((64, 96), np.int32))
+    bad.semantic[:5] = 3
+    write_step(own_data / "one" / "labels" / "000002.png", bad)
+    findings = "\n".join(check_folder(own_data))
+    assert "classes [9]" in findings
+    assert "1 of 2 pictures have no label" in findings
+    assert "object 1 has several classes" in findings
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[2] / "configs").glob("image*.yaml")), ids=lambda p: p.stem
+)
+def test_every_image_configuration_can_be_read_and_built(path):
+    config = read_config(path, ImageTraining)
+    with torch.device("meta"):
+        model = build_image_model(config.model, PAINTED)
+    assert next(model.parameters()).is_meta
