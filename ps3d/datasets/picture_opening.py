@@ -1,4 +1,4 @@
-"""Opening whatever pictures lie at a path: KITTI-360, an own folder, Cityscapes, COCO, KITTI-STEP, or bare pictures."""
+"""Opening whatever pictures lie at a path: a known data set, an own folder, a video file, or bare pictures."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +10,7 @@ from ps3d.datasets.kitti360_labels import KITTI360_IMAGE
 from ps3d.datasets.kitti360_layout import Kitti360Layout
 from ps3d.datasets.kitti_step import KittiStep
 from ps3d.datasets.panoptic_folder import CLASSES, PanopticFolder, open_folder
+from ps3d.datasets.video_file import VIDEOS, VideoFile
 from ps3d.structures import Sequence as Drive
 from ps3d.structures import Taxonomy
 
@@ -32,6 +33,8 @@ def open_pictures(
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file or folder")
+    if path.suffix.lower() in VIDEOS:
+        return [VideoFile(path, taxonomy or KITTI360_IMAGE)]
     layout = Kitti360Layout(path)
     if drives := layout.drives():
         wanted = sequences or [drive for drive in drives if layout.images(drive, camera).is_dir()]

@@ -22,6 +22,9 @@ from ps3d.engine.config_files import read_config
 from ps3d.engine.image_config import ImageModelSettings, ImageTraining, PictureSettings
 from ps3d.engine.image_models import build_image_model, load_image_predictor
 from ps3d.engine.image_run import run_image_training
+from ps3d.engine.image_video import predict_video
+from ps3d.structures import Panoptic
+from ps3d.tracking import Tracker
 
 
 @pytest.fixture
@@ -67,7 +70,6 @@ def test_a_folder_of_bare_pictures_opens_without_labels(own_data):
 
 def test_mistakes_of_own_labels_are_named(own_data):
     from ps3d.datasets.panoptic_png import write_step
-    from ps3d.structures import Panoptic
 
     path = own_data / "one" / "labels" / "000001.png"
     write_step(path, Panoptic(np.full((64, 96), 9, np.uint8), np.zeros((64, 96), np.int32)))
@@ -89,3 +91,40 @@ def test_every_image_configuration_can_be_read_and_built(path):
     with torch.device("meta"):
         model = build_image_model(config.model, PAINTED)
     assert next(model.parameters()).is_meta
+
+
+def moving_pictures(tmp_path: Path) -> Path:
+    """Six pictures in which two discs move to the right, with the same numbers in the truth."""
+    root = tmp_path / "moving"
+    write_classes(root, PAINTED)
+    row, column = np.mgrid[:64, :96]
+    for index in range(6):
+        semantic, instance = np.zeros((64, 96), np.uint8), np.zeros((64, 96), np.int32)
+        for number, y in ((1, 20), (2, 45)):
+            inside = (row - y) ** 2 + (column - 20 - 4 * index) ** 2 < 81
+            semantic[inside], instance[inside] = 1, number
+        write_frame(root, "drive", f"{index:06d}", PAINTED.colors[semantic], Panoptic(semantic, instance))
+    return root
+
+
+def test_tracking_mends_numbers_that_change_from_picture_to_picture(tmp_path):
+    (drive,) = open_pictures(moving_pictures(tmp_path))
+
+    def forgetful(frame):
+        """The truth, but the two objects change their numbers in every other picture."""
+        label = frame.truth["camera"]
+        swapped = np.where(label.instance > 0, 3 - label.instance, 0).astype(np.int32)
+        return Panoptic(label.semantic, swapped if frame.index % 2 else label.instance)
+
+    untracked = predict_video(drive, forgetful, tmp_path / "untracked")
+    tracked = predict_video(drive, forgetful, tmp_path / "tracked", Tracker(PAINTED), tmp_path / "video.mp4")
+    assert untracked is not None
+    assert tracked is not None
+    assert tracked.figures()["vpq"] == pytest.approx(1.0)
+    assert tracked.figures()["stq"] == pytest.approx(1.0)
+    assert untracked.figures()["vpq"] < 0.9
+    assert untracked.figures()["stq"] < 0.9
+    (video,) = open_pictures(tmp_path / "video.mp4", taxonomy=PAINTED)
+    assert len(video) == 6
+    assert video[3].images["camera"].size == (64, 96)
+    assert video[1].index == 1
