@@ -141,7 +141,7 @@ def _park(plot: Plot) -> None:
     if side.width(PARKING) < 1.5 or section.length < 8:
         return
     middle = side.edges[ROAD] + 0.5 * side.width(PARKING)
-    fill = rng.uniform(0.25, 0.65)
+    fill = rng.uniform(0.32, 0.78)
     s = section.start + rng.uniform(0.3, 4)
     while s < section.end - 4:
         kind = _draw_parked(rng, section.quarter)
@@ -166,7 +166,7 @@ def _park(plot: Plot) -> None:
         s += length + rng.uniform(0.4, 1.3)
 
 
-def _boundary(plot: Plot, d: Real, openness: Real = 0.15, kinds: tuple[Real, Real, Real] = (0.60, 0.26, 0.14)) -> None:
+def _boundary(plot: Plot, d: Real, openness: Real = 0.15, kinds: tuple[Real, Real, Real] = (0.64, 0.23, 0.13)) -> None:
     """Hedges, fences and walls along the street at distance d, with gates and gaps."""
     rng, section = plot.rng, plot.section
     s = section.start
@@ -263,7 +263,7 @@ def _furnish_houses(plot: Plot) -> None:
             plot.plant(s + gap / 2, front + rng.uniform(0, 6), _shuffled(rng))
         s += gap
     _boundary(plot, edge, openness=0.10)
-    for s in plot.spots(1.5):
+    for s in plot.spots(1.2):
         d = edge + rng.uniform(0.9, setback + 1.0) * (0.35 if rng.random() < 0.5 else 1.0)
         if rng.random() < 0.75:
             radius = float(rng.uniform(0.5, 1.2))
@@ -278,7 +278,7 @@ def _furnish_row(plot: Plot) -> None:
     edge = side.edges[SIDEWALK] + 0.05
     storeys = int(rng.integers(2, 6))
     s = section.start
-    is_set_back = rng.random() < 0.25
+    is_set_back = rng.random() < 0.4
     front = edge + (rng.uniform(1.5, 4.0) if is_set_back else rng.uniform(0.0, 0.3)) + 0.9
     while s < section.end - 5:
         width = min(rng.uniform(9, 20), section.end - s)
@@ -368,7 +368,7 @@ def _furnish_green(plot: Plot) -> None:
             plot.put("guard rail", s, d, (1.98, 0.15), length=4.0)
     style = rng.random()
     if style < 0.8:
-        _boundary(plot, edge + 0.4, openness=0.25, kinds=(0.46, 0.38, 0.16))
+        _boundary(plot, edge + 0.4, openness=0.12, kinds=(0.46, 0.38, 0.16))
     spread = rng.uniform(3, 12)
     for _ in range(int(plot.section.length * rng.uniform(0.5, 1.5))):
         s, d = rng.uniform(plot.section.start, plot.section.end), edge + 1.2 + abs(rng.normal(0, spread))
@@ -397,13 +397,13 @@ def _furnish_curb(plot: Plot) -> None:
     outer = side.edges[SIDEWALK]
     if side.has_track:
         line = side.edges[VERGE] + 0.35
-        if rng.random() < 0.55:
+        if rng.random() < 0.8:
             middle = 0.5 * (side.inner(VERGE) + side.edges[VERGE])
             plot.put("train", section.middle, middle, (19.5, 1.5), inside=False)
     else:
         line = side.edges[PARKING] + 0.40
     line = max(line, KEEP_OUT + 0.35)
-    if side.width(VERGE) > 0.9 and not side.has_track and rng.random() < 0.5:
+    if side.width(VERGE) > 0.9 and not side.has_track and rng.random() < 0.7:
         _plant_verge(plot)
     spacing = rng.uniform(16, 30)
     poles = "lamp" if rng.random() < 0.8 else "pole"

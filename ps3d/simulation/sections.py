@@ -78,7 +78,7 @@ class Section:
 
 def _draw_side(rng: np.random.Generator, use: str, half_road: float, has_parking: bool, has_track: bool) -> Side:
     parking = rng.uniform(2.05, 2.4) if has_parking else 0.0
-    verge = 3.6 if has_track else (rng.uniform(0.8, 2.2) if rng.random() < {"row": 0.08}.get(use, 0.38) else 0.0)
+    verge = 3.6 if has_track else (rng.uniform(0.8, 2.2) if rng.random() < {"row": 0.08}.get(use, 0.48) else 0.0)
     walks = {"row": (2.4, 4.4), "industrial": (1.4, 2.4), "green": (1.5, 2.5), "park": (1.8, 3.2), "houses": (1.5, 2.7)}
     walk = rng.uniform(*walks[use]) if rng.random() > {"green": 0.35}.get(use, 0.0) else 0.0
     yard = rng.uniform(14, 22)

@@ -204,13 +204,14 @@ def plan_traffic(
     return Traffic(road, ground, ego, tuple(numbered), tuple(rng.uniform(0, 6, 4).tolist()))
 
 
-def _row_of_kinds(rng: np.random.Generator, count: int) -> list[str]:
-    """Kinds of vehicles in a lane; the rare ones come early in a random order, so that every drive meets them."""
-    rare = ["truck", "bus", "motorcycle", "bicycle", "bicycle"]
-    rng.shuffle(rare)
+RARE = ("truck", "bus", "motorcycle", "bicycle", "bicycle")
+
+
+def _row_of_kinds(rng: np.random.Generator, count: int, rare: list[str]) -> list[str]:
+    """Kinds of vehicles in a lane; the rare ones take every second place until none is left."""
     kinds = []
     for number in range(count):
-        if number % 2 == 1 and rare:
+        if number % 2 == 0 and rare:
             kinds.append(rare.pop())
         else:
             kinds.append(
@@ -222,9 +223,11 @@ def _row_of_kinds(rng: np.random.Generator, count: int) -> list[str]:
 def _own_lane(ego: SpeedProfile, rng: np.random.Generator) -> list[Actor]:
     """Vehicles before and behind the ego vehicle, at distances that breathe but never close."""
     actors = []
+    rare = [str(kind) for kind in rng.permutation(RARE)]
     for direction in (1, -1):
         place = 6.0 + rng.uniform(5, 26)
-        for kind in _row_of_kinds(rng, 3):
+        # Every drive meets each rare kind, before or behind.
+        for kind in _row_of_kinds(rng, 5, rare if direction < 0 else [rare.pop(), rare.pop(), rare.pop()]):
             swing = float(rng.uniform(0.5, 2.0))
             place += LENGTH[kind] / 2 + swing
             seed = int(rng.integers(2**31))
@@ -242,7 +245,8 @@ def _oncoming_lane(length: Real, seconds: Real, rng: np.random.Generator) -> lis
     actors = []
     place = -40.0
     end = length + MARGIN + float(profile.distance(seconds))
-    kinds = iter(_row_of_kinds(rng, int((end + 40) / 8) + 1))
+    rare = [str(kind) for kind in rng.permutation(RARE)]
+    kinds = iter(_row_of_kinds(rng, int((end + 40) / 8) + 1, rare))
     while place < end:
         kind = next(kinds)
         place += LENGTH[kind] / 2
