@@ -24,8 +24,11 @@ from ps3d.structures import SWEEP_SECONDS
 
 LENGTH, OVERLAP = 200.0, 10.0
 """Meters of travel in a window, and shared by two that follow each other."""
-SPACING = 0.05
-"""Thinning: about one point in a cell of this edge, meters."""
+SPACING = 0.02
+"""Thinning: one point in a cell of this edge, meters; the default of KITTI-360's own tool."""
+PADDING = 20.0
+"""Meters of travel at a drive's start whose sweeps keep the sector behind: in the data set a window starts amid a
+drive, and the sweeps before it have seen what lies there."""
 NEAREST, FARTHEST, FROM_PATH = 3.0, 80.0, 30.0
 _BLIND = np.pi / 16
 
@@ -79,7 +82,8 @@ def write_windows(layout: Kitti360Layout, name: str, world: World, frames: tuple
     poses = read_poses(layout.poses(name))
     path = cKDTree(np.array([pose[:3, 3] for pose in poses.values()]))
     moving = moving_keys(world)
-    taken = {frame: _accumulate(layout, name, frame, poses, path, moving) for frame in frames}
+    blind = {f: 0.0 if meters - travel[0] < PADDING else _BLIND for f, meters in zip(frames, travel, strict=True)}
+    taken = {frame: _accumulate(layout, name, frame, poses, path, moving, blind[frame]) for frame in frames}
     for first, last in ranges:
         inside = [taken[f] for f in frames if first <= f <= last]
         window = Accumulated(
@@ -102,8 +106,10 @@ def moving_keys(world: World) -> Int32[np.ndarray, "objects"]:
     return np.array(sorted(keys), np.int32)
 
 
-def _accumulate(layout: Kitti360Layout, name: str, frame: int, poses, path: cKDTree, moving) -> Accumulated:
-    """One scan's points in the world, as far as windows hold them."""
+def _accumulate(
+    layout: Kitti360Layout, name: str, frame: int, poses, path: cKDTree, moving, blind: float
+) -> Accumulated:
+    """One scan's points in the world, as far as windows hold them; `blind` is half the sector left out behind."""
     scan = read_scan(layout.scan(name, frame))
     semantic, instance = read_labels(layout.truth(name) / f"{frame:010d}.label", len(scan))
     vehicle_from_lidar = KITTI360_CALIBRATION.vehicle_from_lidar
@@ -111,7 +117,7 @@ def _accumulate(layout: Kitti360Layout, name: str, frame: int, poses, path: cKDT
     previous = poses[max(frame - 1, 0)] @ vehicle_from_lidar
     reach = np.linalg.norm(scan.xyz, axis=1)
     azimuth = np.abs(np.arctan2(scan.xyz[:, 1], scan.xyz[:, 0]))
-    keep = (reach >= NEAREST) & (reach <= FARTHEST) & (azimuth < np.pi - _BLIND)
+    keep = (reach >= NEAREST) & (reach <= FARTHEST) & (azimuth <= np.pi - blind)
     near = np.flatnonzero(keep)
     local = correct_motion(
         scan.xyz[near], sweep_fraction_from_azimuth(scan.xyz[near]), invert(world_from_lidar) @ previous
