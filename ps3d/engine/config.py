@@ -19,6 +19,8 @@ class SimulationSettings:
         held_out: drives to validate on; their seeds are never trained on.
         frames: scans per drive.
         spacing: meters between scans: near scans resemble each other.
+        clip: a held-out drive of consecutive scans, on which tracking is scored.
+        clip_frames: its length; 0 = no clip.
     """
 
     folder: str = ""
@@ -27,6 +29,8 @@ class SimulationSettings:
     held_out: tuple[int, ...] = (1000, 1001)
     frames: int = 20
     spacing: float = 17.0
+    clip: int = 1002
+    clip_frames: int = 0
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,9 @@ from ps3d.structures import Sequence as Drive
 
 log = logging.getLogger("ps3d.data")
 
+CLIP_SPACING = 0.8
+"""Meters between the scans of the clip: every sweep of a car in town."""
+
 
 def simulated_numbers(settings: SimulationSettings) -> tuple[list[int], list[int]]:
     """(drives to train on, drives to validate on).
@@ -23,7 +26,7 @@ def simulated_numbers(settings: SimulationSettings) -> tuple[list[int], list[int
         ValueError: a drive would be both.
     """
     train = list(range(settings.first_drive, settings.first_drive + settings.drives))
-    if both := sorted(set(train) & set(settings.held_out)):
+    if both := sorted(set(train) & {*settings.held_out, settings.clip}):
         raise ValueError(f"simulated drives {both} are both trained on and held out; change simulation.held_out")
     return train, list(settings.held_out)
 
@@ -38,20 +41,16 @@ def simulate_missing(settings: SimulationSettings, workers: int = 1) -> Path:
 
     root = Path(settings.folder)
     train, held_out = simulated_numbers(settings)
-    numbers = [*held_out, *train]
+    jobs = [(number, settings.frames, settings.spacing) for number in (*held_out, *train)]
+    if settings.clip_frames:
+        jobs.append((settings.clip, settings.clip_frames, CLIP_SPACING))
     with Progress() as progress:
-        task = progress.add_task(f"simulating {len(numbers)} drives in {root}", total=len(numbers) * settings.frames)
-        for place, number in enumerate(numbers):
-            simulate_drive(
-                root,
-                number,
-                settings.frames,
-                seed=number,
-                spacing=settings.spacing,
-                workers=workers,
-                progress=lambda done, place=place: progress.update(task, completed=place * settings.frames + done),
-            )
-            progress.update(task, completed=(place + 1) * settings.frames)
+        task = progress.add_task(f"simulating {len(jobs)} drives in {root}", total=sum(job[1] for job in jobs))
+        finished = 0
+        for number, frames, spacing in jobs:
+            simulate_drive(root, number, frames, seed=number, spacing=spacing, workers=workers)
+            finished += frames
+            progress.update(task, completed=finished)
     return root
 
 
@@ -93,6 +92,13 @@ def open_training_drives(data: DataSettings) -> list[Drive]:
 def open_validation_drives(data: DataSettings) -> list[Drive]:
     """The drives to validate on."""
     return _open(data, data.validation) if data.validation else []
+
+
+def open_clip(simulation: SimulationSettings) -> Drive | None:
+    """The drive of consecutive scans, where there is one."""
+    if not simulation.folder or not simulation.clip_frames:
+        return None
+    return open_sequences(simulation.folder, sequences=[simulation.clip])[0]
 
 
 def training_frames(data: DataSettings) -> FrameList:

@@ -15,21 +15,25 @@ from lightning_fabric.strategies import DDPStrategy
 from rich.console import Console
 from rich.table import Table
 
+from ps3d.datasets.label_files import write_panoptic
 from ps3d.datasets.loading import FrameList, TrainingFrames, count_classes
 from ps3d.engine.checkpoint import build_lidar_model, init_from, load_lidar_model, save_lidar_weights
 from ps3d.engine.config import LidarTraining
+from ps3d.engine.evaluate_tracks import evaluate_tracks
 from ps3d.engine.image_config import ImageTraining
-from ps3d.engine.lidar_data import EveryNth, open_validation_drives, prepare_data, training_frames
+from ps3d.engine.lidar_data import EveryNth, open_clip, open_validation_drives, prepare_data, training_frames
 from ps3d.engine.pictures import draw_comparisons
-from ps3d.engine.predict import LidarPredictor, predict_sequences, read_prediction
+from ps3d.engine.predict import LidarPredictor, label_path, predict_sequences, read_prediction
 from ps3d.engine.run_folder import RunFolder
 from ps3d.engine.threads import core_count, use_cores
 from ps3d.engine.train import train
 from ps3d.metrics import PanopticCounts, Result, count_panoptic, find_rules, total
 from ps3d.models.lidar_panoptic import LidarPanoptic
 from ps3d.models.losses import class_weights
+from ps3d.structures import Frame, Panoptic
 from ps3d.structures import Sequence as Drive
 from ps3d.structures.sequence import LIDAR
+from ps3d.tracking import Tracker
 from ps3d.visualization.plots import plot_class_bars, plot_confusion, plot_curves
 from ps3d.visualization.report import write_report
 
@@ -150,16 +154,19 @@ def _gather(fabric: Fabric, counts: PanopticCounts | None) -> PanopticCounts | N
 
 def finish(fabric: Fabric, run: RunFolder, weights: Path, config: LidarTraining, drives: Sequence[Drive]) -> None:
     """Predict the validated drives with the weights on disk, score them, draw, and say what to do next."""
+    clip = open_clip(config.simulation)
     if drives:
         predictor = LidarPredictor(load_lidar_model(weights).to(fabric.device), config.fusion)
-        timer = predict_sequences(
-            predictor, drives, run.predictions, fabric.global_rank, fabric.world_size, fabric.is_global_zero
-        )
+        wanted = [*drives, clip] if clip else drives
+        share = (fabric.global_rank, fabric.world_size, fabric.is_global_zero)
+        timer = predict_sequences(predictor, wanted, run.predictions, *share)
         fabric.print(f"predicted {timer}")
         fabric.barrier()
     if fabric.is_global_zero:
         if drives:
             evaluate_run(run, config, drives)
+        if clip:
+            track_clip(run, clip)
         if run.metrics.exists():
             plot_curves(run.metrics, run.plots / "curves.png")
         write_report(run.path)
@@ -194,6 +201,21 @@ def evaluate_run(run: RunFolder, config: LidarTraining, drives: Sequence[Drive])
     worst = sorted(scans, key=lambda scan: scan[0])
     draw_comparisons(run, taxonomy, worst, config.evaluation.pictures)
     return everything.result()
+
+
+def track_clip(run: RunFolder, clip: Drive) -> None:
+    """Number the objects of the clip's predictions through the sequence, write and score them."""
+    tracker = Tracker(clip.taxonomy)
+
+    def track(frame: Frame) -> Panoptic:
+        tracked = tracker.update(read_prediction(run.predictions, clip, frame, clip.taxonomy), frame)
+        write_panoptic(label_path(run.path / "tracked", clip, frame), tracked, clip.taxonomy)
+        return tracked
+
+    result = evaluate_tracks(clip, track, is_strict=True).result()
+    (run.path / "tracking.json").write_text(json.dumps(result.to_json(), indent=1), encoding="utf-8")
+    shown = ", ".join(f"{name} {100 * result[name]:.1f}" for name in ("lstq", "s_assoc", "s_cls", "ptq", "hota"))
+    print(f"tracking of {len(clip)} consecutive scans: {shown}")
 
 
 def _mean_of_drives(results: Sequence[Result]) -> dict[str, float]:

@@ -80,11 +80,12 @@ class MetricsFile:
     def __init__(self, path: Path, last_step: int = 0) -> None:
         self.path = path
         self.rows: list[dict[str, str]] = []
+        self.columns: list[str] = []
         if path.exists():
             with open(path, newline="", encoding="utf-8") as file:
-                self.rows = [row for row in csv.DictReader(file) if int(float(row["step"])) <= last_step]
-        self.columns: list[str] = []
-        self._rewrite(sorted({name for row in self.rows for name in row if row[name]}, key=_column_order))
+                reader = csv.DictReader(file)
+                self.rows = [row for row in reader if int(float(row["step"])) <= last_step]
+                self._rewrite(list(reader.fieldnames or []))
 
     def add(self, values: Mapping[str, float]) -> None:
         """One row; must hold "step"."""
@@ -104,10 +105,6 @@ class MetricsFile:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows({name: row.get(name, "") for name in columns} for row in self.rows)
-
-
-def _column_order(name: str) -> tuple[bool, str]:
-    return name != "step", name
 
 
 def describe_environment() -> dict[str, Any]:
