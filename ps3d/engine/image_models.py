@@ -12,12 +12,21 @@ from torch import Tensor, nn
 from ps3d.engine.checkpoint import find_weights, load_state, read_weights, taxonomy_from
 from ps3d.engine.config_files import check_config
 from ps3d.engine.image_config import ImageModelSettings, PictureFusion
-from ps3d.fusion import CenterFusion, LogitFusion, MaskFusion, fuse_centers, fuse_mask_logits, fuse_masks
-from ps3d.models import image_deeplab, image_queries
+from ps3d.fusion import (
+    BoxFusion,
+    CenterFusion,
+    LogitFusion,
+    MaskFusion,
+    fuse_boxes,
+    fuse_centers,
+    fuse_mask_logits,
+    fuse_masks,
+)
+from ps3d.models import image_deeplab, image_queries, image_two_stage
 from ps3d.models.image_backbones import can_dilate
 from ps3d.models.image_batch import only_camera, resize_label, resize_picture, scaled_size
 from ps3d.ops.atomic_file import atomic_write
-from ps3d.structures import CenterPrediction, Frame, Image, MaskPrediction, Panoptic, Taxonomy
+from ps3d.structures import BoxPrediction, CenterPrediction, Frame, Image, MaskPrediction, Panoptic, Taxonomy
 
 IMAGE_MODEL = "image_panoptic"
 
@@ -31,7 +40,13 @@ def build_image_model(settings: ImageModelSettings, taxonomy: Taxonomy) -> nn.Mo
     if settings.architecture == "deeplab":
         sizes = image_deeplab.PAPER if settings.is_paper else image_deeplab.SMALL
         stride = 16 if can_dilate(settings.backbone) else 32
-        return image_deeplab.PanopticDeepLab(taxonomy, settings.backbone, sizes, stride, weights=settings.weights)
+        loss = image_deeplab.DeepLabLoss() if settings.is_paper else image_deeplab.SMALL_LOSS
+        return image_deeplab.PanopticDeepLab(
+            taxonomy, settings.backbone, sizes, stride, loss_settings=loss, weights=settings.weights
+        )
+    if settings.architecture == "panoptic_fpn":
+        widths = image_two_stage.PAPER if settings.is_paper else image_two_stage.SMALL
+        return image_two_stage.PanopticFpn(taxonomy, settings.backbone, widths, weights=settings.weights)
     sizes = image_queries.PAPER if settings.is_paper else image_queries.SMALL
     if settings.queries:
         sizes = replace(sizes, queries=settings.queries)
@@ -119,7 +134,7 @@ class PicturePredictor:
 
 
 def fuse_pictures(
-    prediction: MaskPrediction | CenterPrediction,
+    prediction: MaskPrediction | CenterPrediction | BoxPrediction,
     taxonomy: Taxonomy,
     settings: ImageModelSettings,
     fusion: PictureFusion,
@@ -128,6 +143,8 @@ def fuse_pictures(
     if isinstance(prediction, CenterPrediction):
         centers = CenterFusion(fusion.heat, fusion.kernel, stuff_minimum=fusion.stuff_minimum)
         return fuse_centers(prediction, taxonomy, centers)
+    if isinstance(prediction, BoxPrediction):
+        return fuse_boxes(prediction, taxonomy, BoxFusion(stuff_minimum=fusion.stuff_minimum))
     if settings.architecture == "detr":
         return fuse_mask_logits(prediction, taxonomy, LogitFusion(fusion.score))
     inside = 0.0 if settings.architecture == "maskformer" else 0.5

@@ -124,6 +124,10 @@ class DeepLabLoss:
     sigma: float = 8.0
 
 
+SMALL_LOSS = DeepLabLoss(hardest=1.0, small_area=256, sigma=3.0)
+"""For shrunken pictures and short trainings: every pixel counts, and centers are as much narrower as objects are."""
+
+
 class PanopticDeepLab(nn.Module):
     """Pictures in, a `CenterPrediction` for each out.
 

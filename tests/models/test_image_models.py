@@ -11,12 +11,14 @@ pytest.importorskip("transformers")
 from painted_pictures import DISC, PAINTED, paint_frame
 
 from ps3d.datasets.kitti360_files import read_png
-from ps3d.fusion import fuse_centers, fuse_masks
-from ps3d.models import image_deeplab, image_queries
+from ps3d.fusion import fuse_boxes, fuse_centers, fuse_masks
+from ps3d.models import image_deeplab, image_queries, image_two_stage
 from ps3d.models.image_backbones import build_backbone
 from ps3d.models.image_batch import collate_images, segment_masks
 from ps3d.models.image_deeplab import DeepLabLoss, DeepLabSizes, PanopticDeepLab, make_targets
 from ps3d.models.image_queries import BUILDERS, QuerySizes
+from ps3d.models.image_two_stage import PanopticFpn, TwoStageSizes
+from ps3d.ops.boxes import box_iou, crop_features, decode_boxes, encode_boxes, suppress
 from ps3d.structures import VOID, Category, Frame, Panoptic, Taxonomy
 
 TINY = QuerySizes(32, 20, 8, 1, 2, 64, 256)
@@ -26,6 +28,8 @@ def build_tiny(name: str) -> torch.nn.Module:
     torch.manual_seed(0)
     if name == "deeplab":
         return PanopticDeepLab(PAINTED, "tiny", DeepLabSizes(32, 32, 32, (16, 16), (16, 16), 16, (1, 2, 3)))
+    if name == "panoptic_fpn":
+        return PanopticFpn(PAINTED, "tiny", TwoStageSizes(32, 32, 64, 12.0, 50, 32, 32))
     side = {"side": 128} if name == "eomt" else {}
     return BUILDERS[name](PAINTED, "tiny", TINY, **side)
 
@@ -75,7 +79,14 @@ def test_parameters_of_panoptic_deeplab_are_the_published_ones():
     assert millions(model) == pytest.approx(29.97, rel=0.015)
 
 
-NAMES = ["deeplab", *BUILDERS]
+def test_parameters_of_panoptic_fpn_are_the_published_ones():
+    classes = tuple(Category(f"class {i}", (i + 1,), i < 80, (i, i, i)) for i in range(133))
+    with torch.device("meta"):
+        model = PanopticFpn(Taxonomy("coco", classes), "resnet50", image_two_stage.PAPER)
+    assert millions(model) == pytest.approx(46.031, rel=0.015)
+
+
+NAMES = ["deeplab", "panoptic_fpn", *BUILDERS]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -89,7 +100,7 @@ def test_pictures_of_different_sizes_share_a_batch_and_come_back_in_their_own(na
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     assert all(torch.isfinite(gradient).all() for gradient in gradients)
     model.eval()
-    fuse = fuse_centers if name == "deeplab" else fuse_masks
+    fuse = {"deeplab": fuse_centers, "panoptic_fpn": fuse_boxes}.get(name, fuse_masks)
     for frame, prediction in zip(frames, model.predict(batch), strict=True):
         assert fuse(prediction, PAINTED).shape == frame.images["camera"].size
 
@@ -205,3 +216,25 @@ def test_a_frame_without_exactly_one_picture_is_refused():
     frame = dataclasses.replace(paint_frame(0), images={})
     with pytest.raises(ValueError, match="0 pictures"):
         collate_images([frame])
+
+
+def test_steps_between_boxes_lead_there_and_back():
+    reference = torch.tensor([[10.0, 20.0, 50.0, 40.0], [0.0, 0.0, 5.0, 9.0]])
+    boxes = torch.tensor([[12.0, 18.0, 40.0, 44.0], [1.0, 2.0, 3.0, 30.0]])
+    again = decode_boxes(reference, encode_boxes(reference, boxes, (10.0, 5.0)), (10.0, 5.0))
+    torch.testing.assert_close(again, boxes)
+
+
+def test_the_surest_of_overlapping_boxes_stays_within_each_group():
+    boxes = torch.tensor([[0.0, 0, 10, 10], [1.0, 0, 11, 10], [1.0, 0, 11, 10], [50.0, 50, 60, 60]])
+    scores, group = torch.tensor([0.5, 0.9, 0.8, 0.1]), torch.tensor([0, 0, 1, 0])
+    assert suppress(boxes, scores, group, 0.5).tolist() == [1, 2, 3]
+    assert suppress(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.int64), 0.5).tolist() == []
+    assert box_iou(boxes[:1], boxes[1:2]).item() == pytest.approx(90 / 110)
+
+
+def test_cropped_features_of_a_ramp_are_the_ramp():
+    """RoIAlign is exact on linear features: each cell gets the value at its center."""
+    ramp = (torch.arange(32).float() + 0.5).expand(1, 32, 32)
+    crop = crop_features(4 * ramp, torch.tensor([[20.0, 8.0, 76.0, 64.0]]), 4.0, 7)
+    torch.testing.assert_close(crop[0, 0, 0], 20 + 8 * (torch.arange(7) + 0.5))
