@@ -110,7 +110,7 @@ def simulate_missing_pictures(settings: SimulationSettings) -> None:
         task = progress.add_task(name, total=len(numbers))
         for number in numbers:
             root = Path(settings.folder)
-            simulate_drive(root, number, settings.frames, number, cameras=1, spacing=settings.spacing, workers=workers)
+            simulate_drive(root, number, settings.frames, number, 1, settings.spacing, workers, windows=False)
             progress.advance(task)
 
 

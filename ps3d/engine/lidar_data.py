@@ -48,7 +48,7 @@ def simulate_missing(settings: SimulationSettings, workers: int = 1) -> Path:
         task = progress.add_task(f"simulating {len(jobs)} drives in {root}", total=sum(job[1] for job in jobs))
         finished = 0
         for number, frames, spacing in jobs:
-            simulate_drive(root, number, frames, seed=number, spacing=spacing, workers=workers)
+            simulate_drive(root, number, frames, seed=number, spacing=spacing, workers=workers, windows=False)
             finished += frames
             progress.update(task, completed=finished)
     return root

@@ -78,6 +78,7 @@ def simulate_drive(
     spacing: float = 0.8,
     workers: int = 1,
     progress: Callable[[int], None] | None = None,
+    windows: bool = True,
 ) -> DriveSummary:
     """Write one drive under `root` in KITTI-360's layout, with exact truth for every point under `ps3d_truth/`.
 
@@ -90,6 +91,7 @@ def simulate_drive(
             sweeps are still taken at city speed. 17 m suits training sets.
         workers: processes.
         progress: called with the number of frames that are done.
+        windows: also accumulate windows, boxes and split lists; training on scans needs none of them.
 
     Raises:
         ImportError: Open3D is missing; the message says how to install it.
@@ -114,7 +116,7 @@ def simulate_drive(
                 take_frames(str(root), settings, stretch, (frame,))
                 if progress:
                     progress(sum(_is_done(layout, name, settings, f) for f in schedule.frames))
-    if open_frames or not layout.boxes(name).exists():
+    if windows and (open_frames or not layout.boxes(name).exists()):
         write_windows(layout, name, world_of(settings), schedule.frames)
     return DriveSummary(name, len(open_frames), frames - len(open_frames))
 
