@@ -65,7 +65,7 @@ def main(words: list[str] | None = None) -> None:
     """Run with the words of a command line; mistakes of the user end with one line."""
     try:
         look(tyro.cli(Arguments, description=__doc__, args=words))
-    except (OSError, ValueError, KeyError, RendererFailed, NoWindow) as error:
+    except (OSError, ValueError, KeyError, ImportError, RendererFailed, NoWindow) as error:
         sys.exit(f"error: {error.args[0] if isinstance(error, KeyError) else error}")
 
 

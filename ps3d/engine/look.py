@@ -15,6 +15,7 @@ from ps3d.structures.sequence import LIDAR
 from ps3d.visualization.files import PICTURE_SUFFIXES, VIDEO_SUFFIXES, write_picture, write_video
 from ps3d.visualization.frames import PREDICTION, TRUTH, FrameArtist, Style
 from ps3d.visualization.renderers import NumpyRenderer, Renderer
+from ps3d.visualization.rerun_export import write_rrd
 from ps3d.visualization.views import View
 
 LAYOUTS = (
@@ -148,7 +149,7 @@ def save_frames(
     renderer: Renderer | None = None,
     fps: float | int = 10,
 ) -> list[Path]:
-    """Write what `draw_frames` draws: one video (.mp4, .gif), one picture (.png ...), or a folder of pictures.
+    """Write what `draw_frames` draws: a video (.mp4, .gif), a picture (.png ...), a folder of pictures, or a .rrd.
 
     Raises:
         ValueError: a suffix that is none of these, or a picture's name for several frames.
@@ -158,8 +159,11 @@ def save_frames(
         style = replace(style, has_full_legend=True)
         drawn = draw_frames(labeled, positions, view, style, renderer)
         return [write_video(target, (picture for _, picture in drawn), fps)]
+    if suffix == ".rrd":
+        artist = FrameArtist(labeled.sequence.taxonomy, labeled.sequence.calibration, style)
+        return [write_rrd(target, (labeled[position] for position in positions), artist)]
     if suffix and suffix not in PICTURE_SUFFIXES:
-        known = ", ".join((*VIDEO_SUFFIXES, *PICTURE_SUFFIXES))
+        known = ", ".join((*VIDEO_SUFFIXES, ".rrd", *PICTURE_SUFFIXES))
         raise ValueError(f"--save {target}: cannot write {suffix}; a folder, or a file that ends with {known}")
     if suffix and len(positions) > 1:
         raise ValueError(f"--save {target}: {len(positions)} frames do not fit into one picture; name a folder or .mp4")
