@@ -6,7 +6,7 @@ offsets are the same pairs read backward.
 """
 
 import numpy as np
-from jaxtyping import Int32, Int64
+from jaxtyping import Int32, Int64, UInt64
 
 from ps3d.ops.compiled import compiled
 from ps3d.ops.voxelize import radix_argsort
@@ -16,11 +16,23 @@ from ps3d.sparse.keys import Triple
 Buckets = tuple[Int32[np.ndarray, "pairs"], Int32[np.ndarray, "pairs"], Int64[np.ndarray, "_"]]
 """source, target and starts of a `KernelMap`."""
 
+Lists = tuple[UInt64[np.ndarray, "half rows"], Int64[np.ndarray, "half blocks_plus_one"]]
+"""Per offset behind the middle one: its pairs, ascending, as earlier row * 2**32 + later row (the rest of the array is
+undefined); and the number of pairs before each block of earlier rows (the last number: of all pairs)."""
+
 
 def submanifold_pairs(
     coordinates: Int32[np.ndarray, "voxels 4"], spatial_shape: Triple, size: Triple, block_rows: int
 ) -> Buckets:
     """Pairs of the convolution that keeps its voxels; coordinates sorted, sizes odd."""
+    lists = submanifold_lists(coordinates, spatial_shape, size, block_rows)
+    return _bucket_halves(*lists, len(coordinates), size[0] * size[1] * size[2], block_rows)
+
+
+def submanifold_lists(
+    coordinates: Int32[np.ndarray, "voxels 4"], spatial_shape: Triple, size: Triple, block_rows: int
+) -> Lists:
+    """The map itself, before pairs are bucketed for the kernels."""
     z, y, x = (cells + 2 + max(0, n // 2 - 1) for cells, n in zip(spatial_shape, size, strict=True))
     return _join(coordinates, z, y, x, *size, block_rows)
 
@@ -52,73 +64,92 @@ def _power(block_rows):
 
 @compiled
 def _join(coordinates, z_cells, y_cells, x_cells, z_size, y_size, x_size, block_rows):
+    """See `Lists`. Nothing branches on data but a loop that nearly always runs once: wrong guesses cost the most here.
+
+    Places are unsigned, because numba wraps negative ones around.
+    """
+    none, one, two, three, four = np.uint64(0), np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
+    half = np.uint64(32)
     rows = len(coordinates)
-    keys = np.empty(rows, np.int64)
+    keys = np.empty(rows + x_size + 4, np.int64)
+    keys[rows:] = np.iinfo(np.int64).max
     for row in range(rows):
         keys[row] = (
             (coordinates[row, 0] * np.int64(z_cells) + coordinates[row, 1] + 1) * y_cells + coordinates[row, 2] + 1
         ) * x_cells + (coordinates[row, 3] + 1)
-    volume = z_size * y_size * x_size
-    middle = volume // 2
+    middle = (z_size * y_size * x_size) // 2
     reach = x_size // 2
-    later = np.empty((middle, rows), np.int32)
-    earlier = np.empty((middle, rows), np.int32)
-    found = np.zeros(middle, np.int64)
+    blocks = max(1, (rows + block_rows - 1) // block_rows)
+    pairs = np.empty((middle, rows), np.uint64)
+    begins = np.zeros((middle, blocks + 1), np.int64)
+    found = np.zeros(x_size, np.uint64)
     for line in range((z_size * y_size) // 2, z_size * y_size):
         dz, dy = line // y_size - z_size // 2, line % y_size - y_size // 2
-        shift = (dz * y_cells + dy) * x_cells
         is_own = dz == 0 and dy == 0
-        base = line * x_size - middle - 1
-        walker = 0
-        for row in range(rows):
-            wanted = keys[row] + shift
-            low = wanted + 1 if is_own else wanted - reach
-            while walker < rows and keys[walker] < low:
-                walker += 1
-            ahead = walker
-            while ahead < rows and keys[ahead] <= wanted + reach:
-                k = base + keys[ahead] - wanted + reach
-                later[k, found[k]] = ahead
-                earlier[k, found[k]] = row
-                found[k] += 1
-                ahead += 1
-    return _bucket_halves(later, earlier, found, rows, volume, block_rows)
+        first = 1 if is_own else -reach
+        shift = (dz * y_cells + dy) * x_cells + first
+        offsets = reach + 1 - first
+        k = line * x_size + reach + first - middle - 1
+        list_of = pairs[k : k + offsets]
+        found[:] = none
+        walker = none
+        for block in range(blocks):
+            for row in range(np.uint64(block * block_rows), np.uint64(min(rows, (block + 1) * block_rows))):
+                wanted = keys[row] + shift
+                if is_own:
+                    walker = row + one
+                passed = four
+                while passed == four:
+                    passed = np.uint64(keys[walker] < wanted) + np.uint64(keys[walker + one] < wanted)
+                    passed += np.uint64(keys[walker + two] < wanted) + np.uint64(keys[walker + three] < wanted)
+                    walker += passed
+                ahead = walker
+                for offset in range(np.uint64(offsets)):
+                    list_of[offset, found[offset]] = (row << half) | ahead
+                    is_met = np.uint64(keys[ahead] == wanted + np.int64(offset))
+                    found[offset] += is_met
+                    ahead += is_met
+            for offset in range(offsets):
+                begins[k + offset, block + 1] = found[offset]
+    return pairs, begins
 
 
 @compiled
-def _bucket_halves(later, earlier, found, rows, volume, block_rows):
-    """Both halves and the middle offset, sorted by block of targets, then offset.
-
-    Lists ascend in both rows, so a bucket is a slice of a list: its ends are searched, its pairs copied.
-    """
+def _bucket_halves(pairs, begins, rows, volume, block_rows):
+    """Both halves and the middle offset, by block of targets, then offset: buckets are slices of the lists."""
     middle = volume // 2
-    blocks = max(1, (rows + block_rows - 1) // block_rows)
-    starts = np.zeros(blocks * volume + 1, np.int64)
-    slices = np.zeros((2, middle, blocks + 1), np.int64)
-    for k in range(middle):
-        for block in range(1, blocks + 1):
-            slices[0, k, block] = np.searchsorted(earlier[k, : found[k]], block * block_rows)
-            slices[1, k, block] = np.searchsorted(later[k, : found[k]], block * block_rows)
-    total = rows + 2 * found.sum()
+    blocks = begins.shape[1] - 1
+    total = rows + 2 * begins[:, -1].sum()
     source = np.empty(total, np.int32)
     target = np.empty(total, np.int32)
-    place = np.int64(0)
+    starts = np.zeros(blocks * volume + 1, np.int64)
+    taken = np.zeros(middle, np.uint64)
+    one, half = np.uint64(1), np.uint64(32)
+    place = np.uint64(0)
     for block in range(blocks):
-        for bucket in range(volume):
-            k = abs(bucket - middle) - 1
-            if bucket == middle:
-                for row in range(block * block_rows, min(rows, (block + 1) * block_rows)):
-                    source[place] = row
-                    target[place] = row
-                    place += 1
-            else:
-                half = np.int64(bucket < middle)
-                begin, end = slices[half, k, block], slices[half, k, block + 1]
-                high, low = later[k, begin:end], earlier[k, begin:end]
-                source[place : place + end - begin] = low if half else high
-                target[place : place + end - begin] = high if half else low
-                place += end - begin
-            starts[block * volume + bucket + 1] = place
+        bottom = min(rows, (block + 1) * block_rows)
+        for mirrored in range(middle - 1, -1, -1):
+            list_of = pairs[mirrored]
+            pair, end = taken[mirrored], np.uint64(begins[mirrored, blocks])
+            while pair < end and np.int32(list_of[pair]) < bottom:
+                source[place] = np.int32(list_of[pair] >> half)
+                target[place] = np.int32(list_of[pair])
+                pair += one
+                place += one
+            taken[mirrored] = pair
+            starts[block * volume + middle - mirrored] = place
+        for row in range(block * block_rows, bottom):
+            source[place] = row
+            target[place] = row
+            place += one
+        starts[block * volume + middle + 1] = place
+        for k in range(middle):
+            list_of = pairs[k]
+            for pair in range(np.uint64(begins[k, block]), np.uint64(begins[k, block + 1])):
+                source[place] = np.int32(list_of[pair])
+                target[place] = np.int32(list_of[pair] >> half)
+                place += one
+            starts[block * volume + middle + k + 2] = place
     return source, target, starts
 
 
