@@ -8,13 +8,12 @@ import numpy as np
 from jaxtyping import Int8, Int64, Shaped
 
 from ps3d.ops.compiled import compiled
-from ps3d.ops.overlap import Overlap, count_overlap
+from ps3d.ops.overlap import INSTANCE_BITS, Overlap, count_class_overlap, count_overlap
 from ps3d.structures import VOID, Panoptic, Taxonomy
 
 SEGMENT, VOID_AREA, CROWD, UNLISTED = 0, 1, 2, 3
 """Kinds of segments. UNLISTED: neither void nor an object; it never matches and excuses nothing."""
 
-_INSTANCE_BITS = 24
 _CLASS_SHIFT = 32
 
 
@@ -78,6 +77,9 @@ def panoptic_overlap(truth: Panoptic, prediction: Panoptic, where: str = "frame"
     """
     if truth.shape != prediction.shape:
         raise ValueError(f"{where}: the truth has {truth.shape} elements, the prediction {prediction.shape}")
+    table = count_class_overlap(truth.semantic, truth.instance, prediction.semantic, prediction.instance)
+    if table is not None:
+        return index_overlap(table, _unpack(None), _unpack(None))
     left, left_names = _pack(truth, where)
     right, right_names = _pack(prediction, where)
     table = count_overlap(left, right)
@@ -230,7 +232,7 @@ def _pack(labels: Panoptic, where: str) -> tuple[np.ndarray, np.ndarray | None]:
     combined = _pack_labels(np.ascontiguousarray(semantic), np.ascontiguousarray(instance), packed)
     if combined < 0:
         raise ValueError(f"{where}: instance {int(instance.min())} is negative")
-    if combined < 1 << _INSTANCE_BITS:
+    if combined < 1 << INSTANCE_BITS:
         return packed, None
     names, number = np.unique(instance, return_inverse=True)
     _pack_labels(semantic, number.reshape(-1).astype(np.int32), packed)
@@ -243,13 +245,13 @@ def _pack_labels(semantic, instance, packed):
     combined = np.int32(0)
     for i in range(len(semantic)):
         combined |= instance[i]
-        packed[i] = np.uint32(semantic[i]) << np.uint32(24) | np.uint32(instance[i])
+        packed[i] = np.uint32(semantic[i]) << np.uint32(INSTANCE_BITS) | np.uint32(instance[i])
     return combined
 
 
 def _unpack(names: np.ndarray | None):
     def describe(labels: np.ndarray, area: np.ndarray) -> Segments:
-        semantic, instance = labels >> _INSTANCE_BITS, labels & ((1 << _INSTANCE_BITS) - 1)
+        semantic, instance = labels >> INSTANCE_BITS, labels & ((1 << INSTANCE_BITS) - 1)
         if names is not None:
             instance = names[instance]
         return Segments(semantic << _CLASS_SHIFT | instance, semantic, instance, area, _kind_of(semantic))

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from ps3d.ops.overlap import count_overlap
+from ps3d.ops.overlap import INSTANCE_BITS, count_class_overlap, count_overlap
 
 
 def reference(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -89,3 +89,28 @@ pairs = hnp.arrays(np.uint32, st.tuples(st.just(2), st.integers(0, 300)), elemen
 @given(pairs)
 def test_any_labels_are_counted_like_unique(labels: np.ndarray) -> None:
     check(labels[0], labels[1])
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 8, 9, 4095, 4096, 4097, 20_000])
+@pytest.mark.parametrize("repeats", [1, 2, 50])
+@pytest.mark.parametrize("labels", [1, 60, 6000])
+def test_runs_ends_of_blocks_and_growth_of_the_table_are_exact(size: int, repeats: int, labels: int) -> None:
+    rng = np.random.default_rng((size, repeats, labels))
+    left, right = (np.repeat(rng.integers(0, labels, size), repeats)[:size].astype(np.uint32) for _ in range(2))
+    left[left == 59] = right[right == 59] = 2**32 - 1
+    check(left, right)
+    sides = [((x % 7 + 249).astype(np.uint8), (x % 2**INSTANCE_BITS).astype(np.int32)) for x in (left, right)]
+    packed = [s.astype(np.uint32) << INSTANCE_BITS | i.astype(np.uint32) for s, i in sides]
+    found = count_class_overlap(*sides[0], *sides[1])
+    assert found is not None
+    keys, counts = reference(*packed)
+    np.testing.assert_array_equal(found.left.astype(np.uint64) << np.uint64(32) | found.right.astype(np.uint64), keys)
+    np.testing.assert_array_equal(found.shared, counts)
+
+
+@pytest.mark.parametrize("number", [-1, 2**INSTANCE_BITS])
+def test_an_instance_that_does_not_fit_is_reported(number: int) -> None:
+    semantic, instance = np.zeros(9000, np.uint8), np.zeros(9000, np.int32)
+    other = instance.copy()
+    other[8500] = number
+    assert count_class_overlap(semantic, instance, semantic, other) is None
