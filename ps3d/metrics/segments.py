@@ -145,8 +145,12 @@ def pool_frames(frames: Sequence[SegmentOverlap]) -> SegmentOverlap:
 
 def _pool_side(frames: list[Segments]) -> tuple[Segments, np.ndarray]:
     key = np.concatenate([segments.key for segments in frames])
-    keys, first, place = np.unique(key, return_index=True, return_inverse=True)
-    place = place.reshape(-1)
+    order = np.argsort(key, kind="stable")
+    keys, sorted_place, _ = _group_sorted(key[order], order)
+    place = np.empty_like(order)
+    place[order] = sorted_place
+    first = np.empty(len(keys), np.int64)
+    first[sorted_place[::-1]] = order[::-1]
     area = sum_by(place, np.concatenate([segments.area for segments in frames]), len(keys))
     semantic = np.concatenate([segments.semantic for segments in frames])[first]
     instance = np.concatenate([segments.instance for segments in frames])[first]
@@ -202,8 +206,13 @@ def keep_pairs(overlap: SegmentOverlap, keep: np.ndarray) -> SegmentOverlap:
 
 def sum_by(place: np.ndarray, values: np.ndarray, size: int) -> np.ndarray:
     """Sum of the values at each place."""
-    sums = np.zeros(size, np.int64)
-    np.add.at(sums, place, values)
+    return _sum_by(place, values, np.zeros(size, np.int64))
+
+
+@compiled
+def _sum_by(place, values, sums):
+    for i in range(len(place)):
+        sums[place[i]] += values[i]
     return sums
 
 

@@ -7,7 +7,6 @@ from jaxtyping import Bool, Float64, Int64
 
 from ps3d.metrics.result import Result, class_mean, ratio
 from ps3d.metrics.rules import OFFICIAL, Rules
-from ps3d.metrics.segments import SegmentOverlap
 from ps3d.structures import Panoptic, Taxonomy
 
 
@@ -41,17 +40,6 @@ def count_semantic(
     row = np.minimum(prediction.semantic.reshape(-1), size - 1).astype(np.int64)
     pair = row * size + np.minimum(truth.semantic.reshape(-1), size - 1)
     return SemanticCounts(taxonomy, rules, np.bincount(pair, minlength=size * size).reshape(size, size))
-
-
-def count_confusion(
-    overlap: SegmentOverlap, taxonomy: Taxonomy
-) -> Int64[np.ndarray, "classes_and_void classes_and_void"]:
-    """The confusion matrix from the overlap table of a frame."""
-    size = len(taxonomy) + 1
-    confusion = np.zeros((size, size), np.int64)
-    where = np.minimum(overlap.prediction_class, size - 1), np.minimum(overlap.truth_class, size - 1)
-    np.add.at(confusion, where, overlap.shared)
-    return confusion
 
 
 def class_iou(confusion: Int64[np.ndarray, "size size"]) -> Float64[np.ndarray, "classes"]:

@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Float64, Int64
 
-from ps3d.metrics.pair_sums import PairSums, find_sums, sum_keys, sum_pairs
+from ps3d.metrics.pair_sums import PairSums, find_sums
 from ps3d.metrics.result import Result, ratio
 from ps3d.metrics.rules import OFFICIAL, Rules
 from ps3d.metrics.segments import SEGMENT, VOID_AREA, SegmentOverlap, panoptic_overlap
-from ps3d.metrics.semantic_iou import class_iou, count_confusion, occurs
+from ps3d.metrics.semantic_iou import class_iou, occurs
+from ps3d.ops.compiled import compiled
 from ps3d.structures import VOID, Panoptic, Taxonomy
 
 _CLASS_SHIFT = 32
@@ -115,36 +116,51 @@ def count_tubes(
 
 def count_tubes_overlap(overlap: SegmentOverlap, taxonomy: Taxonomy, rules: Rules, sequence: str = "") -> TubeCounts:
     """The same from the overlap table of a frame, which other metrics share."""
-    shared = overlap.shared
-    is_labeled = overlap.truth.kind[overlap.truth_place] != VOID_AREA
-    truth_tube = _truth_tubes(overlap, taxonomy, rules)[overlap.truth_place]
-    prediction_tube = _prediction_tubes(overlap, taxonomy, rules)[overlap.prediction_place]
-    has_tube = truth_tube != _NO_TUBE
-    truth_sizes = sum_keys(truth_tube[has_tube], shared[has_tube])
-    is_large = truth_sizes.sums > rules.tube_minimum
-    small_tubes = truth_sizes.first[~is_large]
-    truth_sizes = PairSums(truth_sizes.first[is_large], truth_sizes.second[is_large], truth_sizes.sums[is_large])
-    is_small = np.isin(truth_tube, small_tubes) if len(small_tubes) else np.zeros(len(shared), bool)
-
-    in_prediction = prediction_tube != _NO_TUBE
-    if rules.tube_crowds:
-        in_prediction &= ~_is_crowd(overlap, taxonomy)[overlap.truth_place]
-    is_shared = has_tube & ~is_small & in_prediction
-    if not rules.tube_void:
-        in_prediction &= is_labeled
-    if rules.tube_small == "elements":
-        in_prediction &= ~is_small
-    # Predicted void lends its number to the intersection, but does not count in the size of the tube.
-    in_prediction &= overlap.prediction_class != VOID
-    prediction_sizes = sum_keys(prediction_tube[in_prediction], shared[in_prediction])
-    if rules.tube_small == "sizes":
-        is_kept = prediction_sizes.sums > rules.tube_minimum
-        prediction_sizes = PairSums(*(x[is_kept] for x in _columns(prediction_sizes)))
+    classes = len(taxonomy)
+    is_thing = np.zeros(VOID + 1, bool)
+    is_thing[:classes] = taxonomy.is_thing
+    truth, prediction = overlap.truth, overlap.prediction
+    truth_tube = _truth_tubes(
+        truth.semantic, truth.instance, truth.key, truth.kind, is_thing, rules.tube_labels, rules.tube_stuff
+    )
+    prediction_tube = _prediction_tubes(
+        prediction.semantic,
+        prediction.instance,
+        prediction.key,
+        is_thing,
+        rules.tube_things,
+        rules.tube_zero,
+        rules.tube_labels,
+        rules.tube_class,
+    )
+    confusion = np.zeros((classes + 1, classes + 1), np.int64)
+    is_crowd = is_thing[truth.semantic] & (truth.instance == 0) if rules.tube_crowds else np.zeros(len(truth), bool)
+    truth_keys, truth_sizes, prediction_keys, prediction_sizes, pair, shared = _count_rows(
+        overlap.truth_place,
+        overlap.prediction_place,
+        overlap.shared,
+        truth.semantic,
+        truth.kind,
+        prediction.semantic,
+        is_crowd,
+        truth_tube,
+        prediction_tube,
+        np.argsort(truth_tube),
+        np.argsort(prediction_tube),
+        rules.tube_minimum,
+        rules.tube_void,
+        rules.tube_small == "elements",
+        confusion,
+    )
+    order = np.argsort(pair)
+    shared_pairs = PairSums(*_sum_pairs(pair[order], shared[order], truth_keys, prediction_keys))
+    is_kept = truth_sizes > rules.tube_minimum
+    is_found = prediction_sizes > (rules.tube_minimum if rules.tube_small == "sizes" else 0)
     table = TubeTable(
-        truth_sizes,
-        prediction_sizes,
-        sum_pairs(truth_tube[is_shared], prediction_tube[is_shared], shared[is_shared]),
-        count_confusion(overlap, taxonomy),
+        _sizes(truth_keys[is_kept], truth_sizes[is_kept]),
+        _sizes(prediction_keys[is_found], prediction_sizes[is_found]),
+        shared_pairs,
+        confusion,
         1,
     )
     return TubeCounts(taxonomy, rules, {sequence: table})
@@ -161,41 +177,106 @@ def segmentation_score(confusion: Int64[np.ndarray, "size size"], rules: Rules) 
     return float(iou.sum() / classes) if classes else float("nan")
 
 
-def _columns(table: PairSums) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return table.first, table.second, table.sums
+def _sizes(keys: np.ndarray, sizes: np.ndarray) -> PairSums:
+    return PairSums(keys, np.zeros(len(keys), np.int64), sizes)
 
 
-def _truth_tubes(overlap: SegmentOverlap, taxonomy: Taxonomy, rules: Rules) -> Int64[np.ndarray, "segments"]:
+@compiled
+def _truth_tubes(semantic, instance, key, kind, is_thing, by_label, with_stuff):
     """Key of the tube of each true segment, or _NO_TUBE."""
-    truth = overlap.truth
-    has_tube = truth.kind == SEGMENT
-    if not rules.tube_labels:
-        has_tube &= truth.instance != 0
-    if not rules.tube_stuff:
-        has_tube &= _things(taxonomy)[truth.semantic]
-    number = truth.key if rules.tube_labels else truth.instance
-    return np.where(has_tube, truth.semantic << _CLASS_SHIFT | number, _NO_TUBE)
+    tube = np.full(len(semantic), _NO_TUBE, np.int64)
+    for i in range(len(semantic)):
+        has_tube = kind[i] == SEGMENT and (by_label or instance[i] != 0) and (with_stuff or is_thing[semantic[i]])
+        if has_tube:
+            tube[i] = semantic[i] << _CLASS_SHIFT | (key[i] if by_label else instance[i])
+    return tube
 
 
-def _prediction_tubes(overlap: SegmentOverlap, taxonomy: Taxonomy, rules: Rules) -> Int64[np.ndarray, "segments"]:
+@compiled
+def _prediction_tubes(semantic, instance, key, is_thing, only_things, with_zero, by_label, with_class):
     """Key of the tube of each predicted segment, or _NO_TUBE."""
-    prediction = overlap.prediction
-    is_thing = _things(taxonomy)[prediction.semantic]
-    has_tube = is_thing.copy() if rules.tube_things else np.ones(len(prediction), bool)
-    if not (rules.tube_zero or rules.tube_labels):
-        has_tube &= prediction.instance != 0
-    number = prediction.key if rules.tube_labels else prediction.instance
-    return np.where(has_tube, prediction.semantic << _CLASS_SHIFT | number if rules.tube_class else number, _NO_TUBE)
+    tube = np.full(len(semantic), _NO_TUBE, np.int64)
+    for i in range(len(semantic)):
+        if (not only_things or is_thing[semantic[i]]) and (with_zero or by_label or instance[i] != 0):
+            number = key[i] if by_label else instance[i]
+            tube[i] = semantic[i] << _CLASS_SHIFT | number if with_class else number
+    return tube
 
 
-def _is_crowd(overlap: SegmentOverlap, taxonomy: Taxonomy) -> Bool[np.ndarray, "segments"]:
-    return _things(taxonomy)[overlap.truth.semantic] & (overlap.truth.instance == 0)
+@compiled
+def _number_tubes(tube, order):
+    """Distinct tube keys, sorted, and the place of each segment's tube among them (_NO_TUBE: none)."""
+    keys, place = np.empty(len(tube), np.int64), np.full(len(tube), _NO_TUBE, np.int64)
+    found = 0
+    for i in order:
+        if tube[i] != _NO_TUBE:
+            if found == 0 or keys[found - 1] != tube[i]:
+                keys[found] = tube[i]
+                found += 1
+            place[i] = found - 1
+    return keys[:found], place
 
 
-def _things(taxonomy: Taxonomy) -> Bool[np.ndarray, "256"]:
-    is_thing = np.zeros(VOID + 1, bool)
-    is_thing[: len(taxonomy)] = taxonomy.is_thing
-    return is_thing
+@compiled
+def _count_rows(
+    truth_place,
+    prediction_place,
+    shared,
+    truth_class,
+    truth_kind,
+    prediction_class,
+    is_crowd,
+    truth_tube,
+    prediction_tube,
+    truth_order,
+    prediction_order,
+    minimum,
+    counts_void,
+    drops_small,
+    confusion,
+):
+    """Keys and sizes of the tubes of both sides, and a row for each pair of segments in two tubes: the pair's number,
+    place of the true tube * predicted tubes + place of the predicted tube, and its elements. Fills `confusion`."""
+    void = len(confusion) - 1
+    truth_keys, truth_tubes = _number_tubes(truth_tube, truth_order)
+    prediction_keys, prediction_tubes = _number_tubes(prediction_tube, prediction_order)
+    truth_sizes, prediction_sizes = np.zeros(len(truth_keys), np.int64), np.zeros(len(prediction_keys), np.int64)
+    for row in range(len(shared)):
+        t, p, n = truth_place[row], prediction_place[row], shared[row]
+        confusion[min(prediction_class[p], void), min(truth_class[t], void)] += n
+        if truth_tubes[t] != _NO_TUBE:
+            truth_sizes[truth_tubes[t]] += n
+    pairs, elements, found = np.empty(len(shared), np.int64), np.empty(len(shared), np.int64), 0
+    for row in range(len(shared)):
+        t, p, n = truth_place[row], prediction_place[row], shared[row]
+        mine, other = truth_tubes[t], prediction_tubes[p]
+        if other == _NO_TUBE or is_crowd[t]:
+            continue
+        is_small = mine != _NO_TUBE and truth_sizes[mine] <= minimum
+        if mine != _NO_TUBE and not is_small:
+            pairs[found], elements[found] = mine * len(prediction_keys) + other, n
+            found += 1
+        # Predicted void lends its number to the intersection, but does not count in the size of the tube.
+        is_counted = prediction_class[p] != VOID and (counts_void or truth_kind[t] != VOID_AREA)
+        if is_counted and not (drops_small and is_small):
+            prediction_sizes[other] += n
+    return truth_keys, truth_sizes, prediction_keys, prediction_sizes, pairs[:found], elements[:found]
+
+
+@compiled
+def _sum_pairs(pair, shared, truth_keys, prediction_keys):
+    """Rows of equal pairs, which are sorted, added up: keys of both tubes and elements."""
+    first, second, sums = np.empty_like(pair), np.empty_like(pair), np.empty_like(pair)
+    found = 0
+    for row in range(len(pair)):
+        if row > 0 and pair[row] == pair[row - 1]:
+            sums[found - 1] += shared[row]
+        else:
+            first[found] = truth_keys[pair[row] // len(prediction_keys)]
+            second[found] = prediction_keys[pair[row] % len(prediction_keys)]
+            sums[found] = shared[row]
+            found += 1
+    return first[:found].copy(), second[:found].copy(), sums[:found].copy()
 
 
 def _associate(counts: TubeCounts) -> tuple[dict[str, Float64[np.ndarray, "classes"]], float, float]:

@@ -1,8 +1,8 @@
 """Counting what two labelings share: the contingency table under metrics, tracking and label recovery.
 
 Labels of scans and images come in runs: neighbors mostly carry the same pair of labels. Block by block, one loop marks
-where a pair changes (the compiler turns it into vector instructions), then only the runs, a few percent of the elements,
-are looked up in a small hash table, so that every array is read once and nothing of its size is written. Shuffled
+where a pair changes (the compiler turns it into vector instructions), then only the runs, a few percent of the
+elements, are looked up in a small hash table: every array is read once, and nothing of its size is written. Shuffled
 elements have no runs; they are hashed one by one, which is still faster than sorting them. The table is exact.
 """
 
