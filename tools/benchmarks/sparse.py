@@ -26,7 +26,17 @@ from torch import Tensor, nn
 
 from ps3d.models.sparse_unet import SparseUnet
 from ps3d.ops.voxelize import voxelize
-from ps3d.sparse import Grid, SparseTensor, SubmanifoldConv3d, functional, layers, portable, spconv_layers, stack_voxels
+from ps3d.sparse import (
+    Grid,
+    SparseTensor,
+    SubmanifoldConv3d,
+    functional,
+    layers,
+    merge_join,
+    portable,
+    spconv_layers,
+    stack_voxels,
+)
 from ps3d.sparse.kernel_map import KernelMap
 from ps3d.sparse.keys import pack_keys
 
@@ -142,15 +152,24 @@ def step(network: nn.Module, make_input: Callable[[], SparseTensor], labels: Ten
 
 
 def peak_megabytes(contestant: str, coordinates: Tensor, shape: tuple[int, int, int]) -> float:
-    """Growth of the peak resident memory over one training step, in a fresh process."""
+    """Peak resident memory during one training step beyond what was resident before it, in a fresh process."""
     network, labels = Network(), torch.randint(0, CLASSES, (len(coordinates),))
     features = torch.randn(len(coordinates), 4)
     tiny = SparseTensor(features[:40], coordinates[:40], shape, 1)
     step(network, lambda: tiny, labels[:40])
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with open("/proc/self/statm") as sizes:
+        before = int(sizes.read().split()[1]) * resource.getpagesize() / 1024
     with convolving(naive_convolve) if contestant == "naive" else contextlib.nullcontext():
         step(network, lambda: SparseTensor(features, coordinates, shape, 1), labels)
     return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+
+
+def compare_memory(console: Console, voxel_size: float) -> None:
+    """One training step of each contestant in a process of its own."""
+    command = [sys.executable, "tools/benchmark.py", "sparse", "--voxel-size", str(voxel_size), "--memory-of"]
+    peaks = {who: float(subprocess.check_output([*command, who], text=True)) for who in ("naive", "ours")}
+    share = peaks["ours"] / peaks["naive"]
+    console.print(f"peak memory of a step: naive {peaks['naive']:.0f} MiB, ours {peaks['ours']:.0f} MiB ({share:.0%})")
 
 
 @contextlib.contextmanager
@@ -191,7 +210,10 @@ def compare_cpu(console: Console, coordinates: Tensor, shape: tuple[int, int, in
         "naive": lambda: naive_map(coordinates, shape),
         "ours": lambda: portable.build_submanifold_map(coordinates, shape, 1, (3, 3, 3)),
     }
-    row("kernel map 3x3x3 (against sort + 26 searchsorted)", interleave(contestants, rounds))
+    row("kernel map 3x3x3 (against sort + 26 searchsorted)", interleave(contestants, 4 * rounds))
+    numbers = coordinates.numpy()
+    contestants["ours"] = lambda: merge_join.submanifold_lists(numbers, shape, (3, 3, 3), portable.BLOCK_ROWS)
+    row("the same without bucketing for the kernels", interleave(contestants, 4 * rounds))
     kernel_map = Grid(coordinates, shape, 1).submanifold_map((3, 3, 3))
     kernel_map.pairs_per_offset()
     for channels in (32, 64, 128):
@@ -233,10 +255,6 @@ def compare_cpu(console: Console, coordinates: Tensor, shape: tuple[int, int, in
     with torch.no_grad():
         inference = {name: inside(mode, lambda: network(make_input())) for name, mode in modes.items()}
         row("U-Net, inference", interleave(inference, rounds))
-    command = [sys.executable, "tools/benchmark.py", "sparse", "--memory-of"]
-    peaks = {who: float(subprocess.check_output([*command, who], text=True)) for who in ("naive", "ours")}
-    share = peaks["ours"] / peaks["naive"]
-    console.print(f"peak memory of a step: naive {peaks['naive']:.0f} MiB, ours {peaks['ours']:.0f} MiB ({share:.0%})")
 
 
 def compare_threads(
@@ -303,6 +321,7 @@ def main() -> None:
     parser.add_argument("--voxel-size", type=float, default=0.1, help="meters")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1, help="more than 1: the gain over one thread")
+    parser.add_argument("--memory", action="store_true", help="only the peak memory of a step")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--memory-of", choices=["ours", "naive"], help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -316,7 +335,10 @@ def main() -> None:
     console.print(f"{len(scan)} points, {len(coordinates)} voxels of {options.voxel_size} m, torch {torch.__version__}")
     if options.device == "cuda":
         compare_cuda(console, coordinates, shape, options.rounds)
+    elif options.memory:
+        compare_memory(console, options.voxel_size)
     elif options.threads > 1:
         compare_threads(console, coordinates, shape, options.rounds, options.threads)
     else:
         compare_cpu(console, coordinates, shape, options.rounds)
+        compare_memory(console, options.voxel_size)
