@@ -193,8 +193,9 @@ def training_loader(
     workers: int = 0,
 ) -> DataLoader:
     """Yields one list of batches per step; each batch holds `scans_per_pass` scans."""
+    items: Dataset[list[Frame]] = frames  # pyright: ignore[reportAssignmentType]
     return DataLoader(
-        frames,
+        items,
         batch_sampler=sampler,
         collate_fn=_Listed(collate, scans_per_pass),
         num_workers=workers,

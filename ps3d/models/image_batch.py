@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,7 +41,7 @@ class ImageBatch:
 
     def to(self, device: torch.device | str) -> "ImageBatch":
         """The batch with its tensors on another device."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
         return ImageBatch(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in values.items()})
 
 
@@ -103,7 +104,7 @@ def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
 
 def normalize(rgb: UInt8[np.ndarray, "height width 3"]) -> Float32[np.ndarray, "height width 3"]:
     """Colors with the mean 0 and the spread 1 of ImageNet."""
-    return (rgb.astype(np.float32) / 255 - np.float32(MEAN)) / np.float32(SPREAD)
+    return (rgb.astype(np.float32) / 255 - np.array(MEAN, np.float32)) / np.array(SPREAD, np.float32)
 
 
 def resize_picture(rgb: UInt8[np.ndarray, "height width 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "rows cols 3"]:

@@ -103,7 +103,7 @@ def allow_tf32(is_allowed: bool) -> None:
 @functools.cache
 def _engine(name: str) -> ModuleType:
     engine = importlib.import_module(ENGINES[name])
-    allow_tf32(torch.backends.cuda.matmul.allow_tf32)
+    allow_tf32(bool(torch.backends.cuda.matmul.allow_tf32))
     return engine
 
 

@@ -47,7 +47,7 @@ class ImageTrails:
         pen = ImageDraw.Draw(canvas)
         for track in np.flatnonzero(size).tolist():
             path = self._paths.setdefault(track, deque(maxlen=self.length))
-            path.append((self._now, column[track], row[track]))
+            path.append((self._now, float(column[track]), float(row[track])))
             points = [(x, y) for when, x, y in path if when > self._now - self.length]
             red, green, blue = colors[track % len(colors)].tolist()
             if len(points) > 1:
