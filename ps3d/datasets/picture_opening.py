@@ -40,7 +40,7 @@ def open_pictures(
         wanted = sequences or [drive for drive in drives if layout.images(drive, camera).is_dir()]
         if not wanted:
             raise FileNotFoundError(f"{path}: KITTI-360 without pictures of {camera} (data_2d_raw/)")
-        found: list[Sequence] = [Kitti360Images(path, drive, camera, taxonomy or KITTI360_IMAGE) for drive in wanted]
+        found: list[Drive] = [Kitti360Images(path, drive, camera, taxonomy or KITTI360_IMAGE) for drive in wanted]
         return found
     if (path / CLASSES).is_file():
         return list(open_folder(path, sequences))

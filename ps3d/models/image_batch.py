@@ -42,7 +42,8 @@ class ImageBatch:
     def to(self, device: torch.device | str) -> "ImageBatch":
         """The batch with its tensors on another device."""
         values: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        return ImageBatch(**{k: v.to(device) if isinstance(v, Tensor) else v for k, v in values.items()})
+        moved: dict[str, Any] = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in values.items()}
+        return ImageBatch(**moved)
 
 
 def collate_images(frames: Sequence[Frame], scale: float = 1.0, multiple: int = MULTIPLE) -> ImageBatch:
