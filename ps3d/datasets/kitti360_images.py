@@ -31,7 +31,8 @@ class Kitti360Images:
         """
         self.layout = Kitti360Layout(Path(root))
         self.name = drive_name(drive) if isinstance(drive, int) else drive
-        self.camera, self.taxonomy = camera, taxonomy
+        self.camera = camera
+        self.taxonomy = taxonomy
         folder = self.layout.images(self.name, camera)
         self._files = numbered_files(folder, ".png")
         if not self._files:
@@ -66,9 +67,13 @@ class Kitti360Images:
             source=str(self._files[index]),
         )
 
-    @cached_property
+    @property
     def calibration(self) -> Calibration:
         """Empty where the copy holds no calibration."""
+        return self._calibration
+
+    @cached_property
+    def _calibration(self) -> Calibration:
         folder = self.layout.calibration
         return read_calibration(folder).cameras() if folder.is_dir() else Calibration()
 

@@ -40,8 +40,7 @@ def open_pictures(
         wanted = sequences or [drive for drive in drives if layout.images(drive, camera).is_dir()]
         if not wanted:
             raise FileNotFoundError(f"{path}: KITTI-360 without pictures of {camera} (data_2d_raw/)")
-        found: list[Drive] = [Kitti360Images(path, drive, camera, taxonomy or KITTI360_IMAGE) for drive in wanted]
-        return found
+        return [Kitti360Images(path, drive, camera, taxonomy or KITTI360_IMAGE) for drive in wanted]
     if (path / CLASSES).is_file():
         return list(open_folder(path, sequences))
     if (path / "leftImg8bit").is_dir() and (cities := find_cities(path)):
