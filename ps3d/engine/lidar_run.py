@@ -17,7 +17,14 @@ from rich.table import Table
 
 from ps3d.datasets.label_files import write_panoptic
 from ps3d.datasets.loading import FrameList, TrainingFrames, count_classes
-from ps3d.engine.checkpoint import build_lidar_model, init_from, load_lidar_model, save_lidar_weights
+from ps3d.engine.checkpoint import (
+    build_lidar_model,
+    find_weights,
+    init_from,
+    load_lidar_model,
+    read_weights,
+    save_lidar_weights,
+)
 from ps3d.engine.config import LidarTraining
 from ps3d.engine.evaluate_tracks import evaluate_tracks
 from ps3d.engine.image_config import ImageTraining
@@ -92,7 +99,12 @@ def run_lidar_training(config: LidarTraining, resume: str = "", init: str = "") 
 
     def validate() -> dict[str, float]:
         counts = score_directly(fabric, model, config, drives)
-        return {} if counts is None else {k: counts.result()[k] for k in ("pq", "pq_things", "miou")}
+        if counts is None:
+            return {}
+        result = counts.result()
+        if fabric.is_global_zero:
+            keep_best(run, model, config, result["pq"])
+        return {name: result[name] for name in ("pq", "pq_things", "miou")}
 
     samples = TrainingFrames(frames, config.augmentation, config.seed, data.window)
     state = train(fabric, model, samples, config.train, run, validate if drives else None)
@@ -106,8 +118,16 @@ def run_lidar_training(config: LidarTraining, resume: str = "", init: str = "") 
         }
         save_lidar_weights(last, state, config.model, model.taxonomy, facts)
     fabric.barrier()
-    finish(fabric, run, last, config, drives)
+    finish(fabric, run, find_weights(run.path), config, drives)
     return run.path
+
+
+def keep_best(run: RunFolder, model: LidarPanoptic, config: LidarTraining, pq: float) -> None:
+    """Write weights/best.safetensors if the model is better than the one there."""
+    path = run.weights / "best.safetensors"
+    before = json.loads(read_weights(path)[1]["facts"])["pq"] if path.exists() else -1.0
+    if pq > before:
+        save_lidar_weights(path, model.state_dict(), config.model, model.taxonomy, {"name": config.name, "pq": pq})
 
 
 def prepare_model(config: LidarTraining, frames: FrameList, init: str, fabric: Fabric) -> LidarPanoptic:
