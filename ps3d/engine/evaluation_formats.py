@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ps3d.datasets.kitti360_files import read_png
-from ps3d.datasets.kitti360_labels import KITTI360_SCAN
+from ps3d.datasets.kitti360_labels import KITTI360_IMAGE, KITTI360_SCAN
 from ps3d.datasets.semantic_kitti import SEMANTIC_KITTI
 from ps3d.metrics import coco_files
 from ps3d.metrics.rules import Rules, find_rules
@@ -270,7 +270,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "semantic_kitti": Benchmark(SEMANTIC_KITTI, "semantic_kitti", _find_semantic_kitti, _read_label_files, ("pq",)),
     "kitti360": Benchmark(KITTI360_SCAN, "kitti360", _find_kitti360, _read_label_files, ("pq",)),
     "kitti360_images": Benchmark(
-        KITTI360_SCAN, "kitti360", partial(_find_named, ".png"), _read_kitti360_images, ("pq",)
+        KITTI360_IMAGE, "kitti360", partial(_find_named, ".png"), _read_kitti360_images, ("pq",)
     ),
     "nuscenes": Benchmark(NUSCENES, "nuscenes", partial(_find_named, ".npz"), _read_nuscenes, ("pq",)),
     "coco": _COCO,

@@ -64,6 +64,7 @@ def test_worker_processes_change_nothing(trees: tuple[Path, Path]) -> None:
     assert 0.5 < figures(alone)["strict pq"] < 1
 
 
+@pytest.mark.slow
 def test_the_tool_under_torchrun_gives_the_same_figures(trees: tuple[Path, Path], tmp_path: Path) -> None:
     truth, prediction = (str(path) for path in trees)
     arguments = ["tools/evaluate.py", "--truth", truth, "--prediction", prediction, "--benchmark", "semantic_kitti"]

@@ -1,0 +1,151 @@
+"""Every benchmark of tools/evaluate.py: from files in its format to the figures of the official evaluators."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ps3d.datasets.kitti360_files import write_png
+from ps3d.datasets.kitti360_windows import STATIC_POINT, write_window
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def tool() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("evaluate_tool", ROOT / "tools" / "evaluate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def figures(tool: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """Runs the tool; returns the official values of all metrics by name."""
+
+    def run(truth: Path, prediction: Path, benchmark: str, *options: str) -> dict[str, float]:
+        out = tmp_path / "figures.json"
+        arguments = ["--truth", truth, "--prediction", prediction, "--benchmark", benchmark, "--json", out, *options]
+        monkeypatch.setattr(sys, "argv", ["evaluate.py", *map(str, arguments)])
+        tool.main()
+        assert "mean, official" in capsys.readouterr().out
+        results = json.loads(out.read_text())["results"]
+        return {k: v for r in results if r["mode"] == "official" for k, v in r["values"].items()}
+
+    return run
+
+
+def read_case(golden: Path, name: str) -> tuple[Path, dict[str, Any]]:
+    """The folder and the expected figures of a golden case; skips where PS3D_GOLDEN does not have it."""
+    if not (golden / name / "expected.json").exists():
+        pytest.skip(f"no golden case {name}")
+    return golden / name, json.loads((golden / name / "expected.json").read_text())["expected"]
+
+
+@pytest.mark.parametrize("case", ["basic", "two_scenes_void"])
+def test_nuscenes(figures: Any, golden: Path, tmp_path: Path, case: str) -> None:
+    folder, expected = read_case(golden, f"nuscenes_panoptic/{case}")
+    data = np.load(folder / "inputs.npz")
+    for k, scene in enumerate(data["scene"]):
+        part = slice(data["offsets"][k], data["offsets"][k + 1])
+        for side in ("gt", "pred"):
+            path = tmp_path / side / f"scene-{scene:04d}" / f"{k:04d}_panoptic.npz"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.savez_compressed(path, data=data[side][part])
+    metrics = ("--metrics", "pq", "lstq", "ptq", "pat")
+    found = figures(tmp_path / "gt", tmp_path / "pred", "nuscenes", *metrics)
+    segmentation, tracking = expected["segmentation"]["all"], expected["tracking"]["all"]
+    names = {"pq": "PQ", "sq": "SQ", "rq": "RQ", "miou": "mIoU", "pq_dagger": "PQ_dagger"}
+    assert {k: found[k] for k in names} == pytest.approx({k: segmentation[v] for k, v in names.items()}, abs=2e-7)
+    names = {"pat": "PAT", "tq": "TQ", "ptq": "PTQ", "sptq": "sPTQ", "lstq": "LSTQ", "motsa": "MOTSA"}
+    assert {k: found[k] for k in names} == pytest.approx({k: tracking[v] for k, v in names.items()}, abs=2e-7)
+
+
+def test_kitti_step(figures: Any, golden: Path, tmp_path: Path) -> None:
+    folder, expected = read_case(golden, "stq/kitti_step_like")
+    data = np.load(folder / "inputs.npz")
+    for k, sequence in enumerate(data["sequence"]):
+        for side in ("gt", "pred"):
+            packed = data[side][k]
+            rgb = np.stack([packed >> 16, packed >> 8 & 0xFF, packed & 0xFF], -1).astype(np.uint8)
+            write_png(tmp_path / side / f"{sequence:04d}" / f"{k:06d}.png", rgb)
+    found = figures(tmp_path / "gt", tmp_path / "pred", "kitti_step")
+    names = {"lstq": "STQ", "s_assoc": "AQ", "s_cls": "IoU"}
+    assert {k: found[k] for k in names} == pytest.approx({k: expected[v] for k, v in names.items()}, abs=1e-9)
+    assert 0 < found["vpq"] < 1
+
+
+@pytest.mark.parametrize("name", ["basic", "crowd_void"])
+def test_cityscapes(figures: Any, golden: Path, name: str) -> None:
+    folder, expected = read_case(golden, f"cityscapes_pq/{name}")
+    found = figures(folder / "gt.json", folder / "pred.json", "cityscapes")
+    for group, suffix in (("All", ""), ("Things", "_things"), ("Stuff", "_stuff")):
+        for figure in ("pq", "sq", "rq"):
+            assert found[figure + suffix] == pytest.approx(expected["cityscapesscripts"][group][figure], abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["basic", "flips"])
+def test_vps(figures: Any, golden: Path, name: str) -> None:
+    folder, expected = read_case(golden, f"vpq_vps/{name}")
+    found = figures(folder / "gt.json", folder / "pred.json", "vps")
+    wanted = {f"vpq{k}": expected[f"window{k}"]["All"]["pq"] for k in (1, 2, 3, 4)}
+    wanted |= {"vpq": expected["VPQ"]["All"], "vpq_things": expected["VPQ"]["Things"]}
+    assert {k: found[k] for k in wanted} == pytest.approx(wanted, abs=1e-9)
+
+
+@pytest.mark.parametrize("case", ["basic", "ignore_two_seqs"])
+def test_mots(figures: Any, golden: Path, case: str) -> None:
+    folder, expected = read_case(golden, f"mots/{case}")
+    found = figures(folder / "gt" / "label_02", folder / "trackers" / "T" / "data", "mots")
+    combined = expected["trackeval"]["COMBINED_SEQ"]
+    classes = [c for c in ("car", "pedestrian") if combined[c]["Count"]["GT_Dets"]]
+    hota = np.mean([np.mean(combined[c]["HOTA"]["HOTA"]) for c in classes])
+    assert found["hota"] == pytest.approx(hota, abs=1e-9)
+    assert found["idf1"] == pytest.approx(np.mean([combined[c]["Identity"]["IDF1"] for c in classes]), abs=1e-9)
+
+
+@pytest.mark.parametrize("case", ["conf_one", "conf_weighted"])
+def test_kitti360_windows(figures: Any, golden: Path, tmp_path: Path, case: str) -> None:
+    folder, expected = read_case(golden, f"kitti360_3d_instance_ap/{case}")
+    data = np.load(folder / "inputs.npz")
+    drive = tmp_path / "root" / "2013_05_28_drive_0000_sync" / "static"
+    prediction = tmp_path / "prediction"
+    for folder in (drive, prediction):
+        folder.mkdir(parents=True)
+    for number, window in enumerate(sorted({name.split("_")[0] for name in data})):
+        points = np.zeros(len(data[f"{window}_semantic"]), STATIC_POINT)
+        for name in ("semantic", "instance", "confidence"):
+            points[name] = data[f"{window}_{name}"]
+        start, end = 100 * number, 100 * number + 150
+        write_window(drive / f"{start:010d}_{end:010d}.ply", points)
+        name = f"0000_{start:010d}_{end:010d}"
+        np.save(prediction / f"{name}.npy", data[f"{window}_pred_mask"])
+        lines = zip(data[f"{window}_pred_label_id"].tolist(), data[f"{window}_pred_score"].tolist(), strict=True)
+        (prediction / f"{name}.txt").write_text("".join(f"{label} {score!r}\n" for label, score in lines))
+    found = figures(tmp_path / "root", prediction, "kitti360_windows")
+    wanted = {"ap": "allAp", "ap50": "allAp50%", "ap25": "allAp25%"}
+    assert {k: found[k] for k in wanted} == pytest.approx({k: expected["averages"][v] for k, v in wanted.items()})
+
+
+def test_kitti360_images(figures: Any, tmp_path: Path) -> None:
+    truth = np.full((40, 60), 7 * 1000, np.uint16)
+    truth[:10] = 23 * 1000  # sky
+    truth[12:22, 5:25], truth[12:22, 35:55] = 26 * 1000 + 1, 26 * 1000 + 2
+    truth[38:] = 0
+    prediction = truth.copy()
+    prediction[12:22, 35:47] = 7 * 1000
+    prediction[24:29, 5:25] = 26 * 1000 + 3
+    for side, labels in (("gt", truth), ("pred", prediction)):
+        write_png(tmp_path / side / "2013_05_28_drive_0000_sync" / "0000000000.png", labels)
+    found = figures(tmp_path / "gt", tmp_path / "pred", "kitti360_images", "--rules", "both")
+    # One car is found exactly, 80 of 200 pixels of the other, and one is invented; sky is exact.
+    road = (truth == 7000).sum() - 100, (truth == 7000).sum() + 120
+    assert found["pq_things"] == pytest.approx(1 / (1 + 0.5 + 1) / 9)
+    assert found["pq_stuff"] == pytest.approx((1 + road[0] / road[1]) / 11)
