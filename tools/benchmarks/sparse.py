@@ -16,7 +16,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping, Iterator
 
 import numpy as np
 import torch
@@ -133,7 +133,9 @@ def convolving(convolve: Callable) -> Iterator[None]:
         layers.convolve = functional.convolve
 
 
-def interleave(contestants: dict[str, Callable[[], object]], rounds: int, clock: Callable = time.process_time) -> dict:
+def interleave(
+    contestants: Mapping[str, Callable[[], object]], rounds: int, clock: Callable = time.process_time
+) -> dict:
     """Median milliseconds of each, taking turns."""
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for turn in range(rounds + 1):
