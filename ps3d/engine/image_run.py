@@ -100,18 +100,16 @@ def prepare_pictures(fabric: Fabric, data: PictureSettings, simulation: Simulati
 
 def simulate_missing_pictures(settings: SimulationSettings) -> None:
     """Simulate the drives with one camera that are not in the folder yet. Seed = number."""
-    from ps3d.simulation import simulate_drive  # loads Open3D, which training on real data does not need
+    from ps3d.simulation import simulate_drives  # loads Open3D, which training on real data does not need
 
     train_numbers, held_out = simulated_numbers(settings)
     numbers = [*held_out, *train_numbers]
     workers = max(1, os.cpu_count() or 1)
     with Progress() as progress:
         name = f"simulating {len(numbers)} drives with a camera in {settings.folder}"
-        task = progress.add_task(name, total=len(numbers))
-        for number in numbers:
-            root = Path(settings.folder)
-            simulate_drive(root, number, settings.frames, number, 1, settings.spacing, workers, windows=False)
-            progress.advance(task)
+        task = progress.add_task(name, total=len(numbers) * settings.frames)
+        plans = [(number, settings.frames, settings.spacing) for number in numbers]
+        simulate_drives(settings.folder, plans, 1, workers, lambda frames: progress.advance(task, frames))
 
 
 def open_training(data: PictureSettings) -> tuple[list[Drive], list[Drive]]:

@@ -37,7 +37,7 @@ def simulate_missing(settings: SimulationSettings, workers: int = 1) -> Path:
     Returns:
         The root of the simulated data set.
     """
-    from ps3d.simulation import simulate_drive  # loads Open3D, which training on real data does not need
+    from ps3d.simulation import simulate_drives  # loads Open3D, which training on real data does not need
 
     root = Path(settings.folder)
     train, held_out = simulated_numbers(settings)
@@ -46,11 +46,7 @@ def simulate_missing(settings: SimulationSettings, workers: int = 1) -> Path:
         jobs.append((settings.clip, settings.clip_frames, CLIP_SPACING))
     with Progress() as progress:
         task = progress.add_task(f"simulating {len(jobs)} drives in {root}", total=sum(job[1] for job in jobs))
-        finished = 0
-        for number, frames, spacing in jobs:
-            simulate_drive(root, number, frames, seed=number, spacing=spacing, workers=workers, windows=False)
-            finished += frames
-            progress.update(task, completed=finished)
+        simulate_drives(root, jobs, workers=workers, progress=lambda frames: progress.advance(task, frames))
     return root
 
 

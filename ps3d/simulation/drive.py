@@ -3,8 +3,8 @@
 import json
 import multiprocessing
 import os
-from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, as_completed, wait
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -119,6 +119,44 @@ def simulate_drive(
     if windows and (open_frames or not layout.boxes(name).exists()):
         write_windows(layout, name, world_of(settings), schedule.frames)
     return DriveSummary(name, len(open_frames), frames - len(open_frames))
+
+
+def simulate_drives(
+    root: str | Path,
+    plans: Sequence[tuple[int, int, float]],
+    cameras: int = 0,
+    workers: int = 1,
+    progress: Callable[[int], None] | None = None,
+) -> None:
+    """Simulate drives for training side by side, each in one process: seed = number, no windows.
+
+    A process starts once and makes many drives; `simulate_drive` with workers starts processes for each drive.
+
+    Args:
+        plans: (number of the drive, frames, meters between frames).
+        progress: called with the frames of a drive when it is finished.
+
+    Raises:
+        ImportError, ValueError: as `simulate_drive`.
+    """
+    if workers <= 1 or len(plans) <= 1:
+        for plan in plans:
+            _simulate_one(str(root), plan, cameras)
+            if progress:
+                progress(plan[1])
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(plans)), context, initializer=_one_thread) as pool:
+        futures = {pool.submit(_simulate_one, str(root), plan, cameras): plan[1] for plan in plans}
+        for future in as_completed(futures):
+            future.result()
+            if progress:
+                progress(futures[future])
+
+
+def _simulate_one(root: str, plan: tuple[int, int, float], cameras: int) -> None:
+    number, frames, spacing = plan
+    simulate_drive(root, number, frames, seed=number, cameras=cameras, spacing=spacing, windows=False)
 
 
 def _claim(layout: Kitti360Layout, name: str, settings: DriveSettings) -> None:

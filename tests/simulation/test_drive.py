@@ -14,7 +14,7 @@ from ps3d.datasets.kitti360_layout import Kitti360Layout
 from ps3d.datasets.kitti360_windows import read_window
 from ps3d.datasets.label_files import read_labels
 from ps3d.ops.geometry import correct_motion, invert, project, sweep_fraction_from_azimuth, transform
-from ps3d.simulation import simulate_drive
+from ps3d.simulation import simulate_drive, simulate_drives
 
 
 def files_of(root: Path) -> dict[str, bytes]:
@@ -118,3 +118,14 @@ def test_intensity_has_the_class_means_of_real_scans(drive):
     for label, low, high in ((7, 0.14, 0.37), (8, 0.21, 0.39), (22, 0.23, 0.43), (11, 0.15, 0.41), (26, 0.06, 0.24)):
         assert low < intensity[semantic == label].mean() < high, label
     assert 0.25 < (intensity[semantic == 26] == 0).mean() < 0.65
+
+
+def test_drives_side_by_side_have_the_bytes_of_drives_one_by_one(tmp_path):
+    simulate_drives(tmp_path / "many", [(3, 1, 17.0), (4, 1, 17.0)], workers=2)
+    simulate_drive(tmp_path / "one", 4, 1, seed=4, spacing=17.0, windows=False)
+    for kind in ("data_3d_raw", "ps3d_truth"):
+        files = [path for path in (tmp_path / "one" / kind).rglob("*") if path.suffix in (".bin", ".label")]
+        assert len(files) == 1
+        for path in files:
+            assert path.read_bytes() == (tmp_path / "many" / path.relative_to(tmp_path / "one")).read_bytes()
+    assert not (tmp_path / "many" / "data_3d_semantics").exists()
