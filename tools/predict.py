@@ -1,7 +1,7 @@
 """Label scans: KITTI-360, SemanticKITTI, or a folder of scans of any sensor.
 
     python tools/predict.py --checkpoint small --input /data/scans --out out/labels
-    python tools/predict.py --checkpoint runs/lidar/small-1 --input /data/KITTI-360 --sequences 0 2 --out out --tta
+    python tools/predict.py --checkpoint runs/lidar/small-1 --input /data/KITTI-360 --sequences 0 2 --out out --track
     torchrun --nproc-per-node 8 tools/predict.py ...                   shares the scans among processes
 
 Writes OUT/<sequence>/labels/<scan>.label in SemanticKITTI's format: class id of the checkpoint's data set in the lower
@@ -17,7 +17,7 @@ from lightning_fabric import Fabric
 from ps3d.datasets.opening import open_sequences
 from ps3d.engine.checkpoint import load_lidar_model
 from ps3d.engine.command_line import run_command
-from ps3d.engine.predict import LidarPredictor, predict_sequences
+from ps3d.engine.predict import LidarPredictor, predict_sequences, track_sequences
 from ps3d.engine.threads import use_cores
 
 
@@ -29,6 +29,9 @@ def main() -> None:
     parser.add_argument("--out", required=True, help="folder for the labels")
     parser.add_argument("--sequences", nargs="*", default=None, help="numbers or names; all by default")
     parser.add_argument("--tta", action="store_true", help="four views of each scan: better, four times slower")
+    parser.add_argument(
+        "--track", action="store_true", help="also write OUT/tracked: numbers that last through a drive"
+    )
     options = parser.parse_args()
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     use_cores(processes)
@@ -41,6 +44,12 @@ def main() -> None:
         predictor, drives, options.out, fabric.global_rank, fabric.world_size, fabric.is_global_zero
     )
     taxonomy = model.taxonomy
+    if options.track:
+        fabric.barrier()  # every process's labels are there
+        tracked = track_sequences(
+            drives, options.out, model.taxonomy, fabric.global_rank, fabric.world_size, fabric.is_global_zero
+        )
+        fabric.print(f"{tracked}: the same objects under numbers that last through each sequence")
     fabric.print(f"{options.out}: {timer} on {torch.get_num_threads()} threads; classes {taxonomy.name}")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from rich.progress import Progress
+from rich.progress import Progress, track
 
 from ps3d.datasets.augmentation import move, turn_about
 from ps3d.datasets.label_files import read_labels, write_panoptic
@@ -16,6 +16,7 @@ from ps3d.fusion import OffsetFusion, fuse_offsets
 from ps3d.models.lidar_panoptic import LidarPanoptic
 from ps3d.structures import Frame, OffsetPrediction, Panoptic, Taxonomy
 from ps3d.structures import Sequence as Drive
+from ps3d.tracking import Tracker
 
 PARTS = ("reading", "voxelizing", "network", "fusion", "writing")
 
@@ -148,6 +149,34 @@ def read_prediction(out: str | Path, drive: Drive, frame: Frame, taxonomy: Taxon
     path = label_path(out, drive, frame)
     raw, instance = read_labels(path, None if frame.scan is None else len(frame.scan))
     return Panoptic(taxonomy.encode(raw, str(path)), instance)
+
+
+def track_sequences(
+    drives: Sequence[Drive],
+    out: str | Path,
+    taxonomy: Taxonomy,
+    rank: int = 0,
+    processes: int = 1,
+    is_shown: bool = True,
+) -> Path:
+    """Give the objects of finished predictions numbers that last through each sequence.
+
+    Reads `out`/<sequence>/labels and writes `out`/tracked/<sequence>/labels. Whole sequences are dealt out to
+    processes; a finished one is skipped, an interrupted one starts over, because a tracker needs its past.
+
+    Returns:
+        The folder of the tracked labels.
+    """
+    folder = Path(out) / "tracked"
+    for drive in list(drives)[rank::processes]:
+        last = label_path(folder, drive, drive[len(drive) - 1])
+        if last.exists():
+            continue
+        tracker = Tracker(taxonomy)
+        for frame in track(drive, f"tracking {drive.name}", disable=not is_shown):
+            tracked = tracker.update(read_prediction(out, drive, frame, taxonomy), frame)
+            write_panoptic(label_path(folder, drive, frame), tracked, taxonomy)
+    return folder
 
 
 def _is_done(path: Path, frame: Frame) -> bool:
