@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ps3d.datasets.kitti360_files import write_png
+from ps3d.datasets.kitti360_files import read_png, write_png, write_scan
 from ps3d.datasets.kitti360_windows import STATIC_POINT, write_window
 
 ROOT = Path(__file__).parents[2]
@@ -149,3 +149,29 @@ def test_kitti360_images(figures: Any, tmp_path: Path) -> None:
     road = (truth == 7000).sum() - 100, (truth == 7000).sum() + 120
     assert found["pq_things"] == pytest.approx(1 / (1 + 0.5 + 1) / 9)
     assert found["pq_stuff"] == pytest.approx((1 + road[0] / road[1]) / 11)
+
+
+def test_the_worst_frames_are_drawn(figures: Any, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for frame in range(3):
+        azimuth, distance = rng.uniform(-np.pi, np.pi, 4000), rng.uniform(4, 30, 4000)
+        xyz = np.stack([distance * np.cos(azimuth), distance * np.sin(azimuth), rng.uniform(-1.7, 1, 4000)], 1)
+        labels = np.where(np.arange(4000) % 2, 40, 70).astype("<u4")
+        labels[azimuth > 1] = 10 | 1 << 16
+        labels[azimuth < -2] = 10 | 2 << 16
+        wrong = labels.copy()
+        if frame == 1:
+            wrong[azimuth > 1] = 70  # missed
+            wrong[np.abs(azimuth) < 0.5] = 10 | 7 << 16  # invented
+        sequence = tmp_path / "root" / "sequences" / "08"
+        write_scan(sequence / "velodyne" / f"{frame:06d}.bin", xyz, np.zeros(4000))
+        for folder, written in ((sequence / "labels", labels), (tmp_path / "made/sequences/08/predictions", wrong)):
+            folder.mkdir(parents=True, exist_ok=True)
+            written.tofile(folder / f"{frame:06d}.label")
+    plots = tmp_path / "plots"
+    figures(tmp_path / "root", tmp_path / "made", "semantic_kitti", "--worst", "2", "--plots", str(plots))
+    (picture,) = (plots / "worst").glob("*.png")
+    assert picture.name == "01_08_000001.png"
+    pixels = read_png(picture)
+    assert pixels.shape == (900, 900, 3)
+    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 3
