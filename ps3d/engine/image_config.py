@@ -41,13 +41,13 @@ class ImageModelSettings:
         queries: of the query networks; 0 = as many as the size has.
         scale: of the network's input to the pictures on disk.
         side: eomt only: pixels of the square its input is filled up to.
-        weights: folder of pretrained weights, never downloaded: of the backbone for deeplab and panoptic_fpn, of the
-            whole network for the others.
+        weights: folder of pretrained weights, never downloaded: of the backbone for deeplab, panoptic_fpn and
+            fcn_mask_rcnn, of the whole network for the others.
     """
 
-    architecture: Literal["deeplab", "panoptic_fpn", "mask2former", "maskformer", "oneformer", "detr", "eomt"] = (
-        "deeplab"
-    )
+    architecture: Literal[
+        "deeplab", "panoptic_fpn", "fcn_mask_rcnn", "mask2former", "maskformer", "oneformer", "detr", "eomt"
+    ] = "deeplab"
     backbone: str = "small"
     is_paper: bool = False
     queries: int = 0
@@ -62,11 +62,11 @@ class PictureFusion:
 
     Attributes:
         score: queries whose class is less probable are dropped; DETR's paper has 0.85, the others 0.8.
-            Objects of panoptic_fpn need 0.5, whatever is said here.
+            Objects of two-stage networks need 0.5, whatever is said here.
         kept: query networks except DETR: a mask that wins a smaller share of its own area is dropped.
         heat: deeplab: least height of a center.
         kernel: deeplab: a center is the highest of this many rows and columns, odd.
-        stuff_minimum: deeplab, panoptic_fpn: smaller stuff becomes VOID.
+        stuff_minimum: deeplab, panoptic_fpn, fcn_mask_rcnn: smaller stuff becomes VOID.
     """
 
     score: float = 0.8

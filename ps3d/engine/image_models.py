@@ -29,6 +29,7 @@ from ps3d.ops.atomic_file import atomic_write
 from ps3d.structures import BoxPrediction, CenterPrediction, Frame, Image, MaskPrediction, Panoptic, Taxonomy
 
 IMAGE_MODEL = "image_panoptic"
+TWO_STAGE = {"panoptic_fpn": image_two_stage.PanopticFpn, "fcn_mask_rcnn": image_two_stage.FcnMaskRcnn}
 
 
 def build_image_model(settings: ImageModelSettings, taxonomy: Taxonomy) -> nn.Module:
@@ -44,9 +45,9 @@ def build_image_model(settings: ImageModelSettings, taxonomy: Taxonomy) -> nn.Mo
         return image_deeplab.PanopticDeepLab(
             taxonomy, settings.backbone, sizes, stride, loss_settings=loss, weights=settings.weights
         )
-    if settings.architecture == "panoptic_fpn":
+    if settings.architecture in TWO_STAGE:
         widths = image_two_stage.PAPER if settings.is_paper else image_two_stage.SMALL
-        return image_two_stage.PanopticFpn(taxonomy, settings.backbone, widths, weights=settings.weights)
+        return TWO_STAGE[settings.architecture](taxonomy, settings.backbone, widths, weights=settings.weights)
     sizes = image_queries.PAPER if settings.is_paper else image_queries.SMALL
     if settings.queries:
         sizes = replace(sizes, queries=settings.queries)

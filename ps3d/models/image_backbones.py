@@ -68,11 +68,11 @@ def backbone_config(name: str, stages: list[str] | None = None) -> Any:
 
 
 def build_backbone(name: str, weights: str | Path = "", output_stride: int = 32) -> tuple[nn.Module, list[int]]:
-    """A backbone and the channels of its four maps, at strides 4, 8, 16 and `output_stride`.
+    """A backbone and the channels of its four maps, at strides 4, 8, 16 and 32, none above `output_stride`.
 
     Args:
         weights: folder written by `save_pretrained` of the same architecture; empty = random weights.
-        output_stride: 16 trades the last halving for dilation; ResNets only.
+        output_stride: 16 trades the last halving for dilation, 8 the last two; ResNets only.
 
     Raises:
         ValueError: a stride this backbone cannot have.
@@ -88,22 +88,25 @@ def build_backbone(name: str, weights: str | Path = "", output_stride: int = 32)
         )
     else:
         backbone = build(config)
-    if output_stride == 16:
-        _dilate_last_stage(backbone, name)
-    elif output_stride != 32:
-        raise ValueError(f"output stride {output_stride}: 16 or 32 are possible")
+    if output_stride not in (8, 16, 32):
+        raise ValueError(f"output stride {output_stride}: 8, 16 or 32 are possible")
+    _dilate_last_stages(backbone, name, 32 // output_stride)
     return backbone, list(backbone.channels)  # type: ignore[arg-type]
 
 
-def _dilate_last_stage(backbone: nn.Module, name: str) -> None:
-    """Stride 16 instead of 32: the last stage keeps the resolution, and its filters see as far as before."""
-    if FAMILIES[name].config != "ResNetConfig":
-        raise ValueError(f"backbone {name!r}: output stride 16 is for ResNets; take 32")
-    for module in backbone.encoder.stages[-1].modules():  # type: ignore[union-attr]
-        if isinstance(module, nn.Conv2d):
-            module.stride = (1, 1)
-            if module.kernel_size == (3, 3):
-                module.dilation, module.padding = (2, 2), (2, 2)
+def _dilate_last_stages(backbone: nn.Module, name: str, factor: int) -> None:
+    """Stride 32 / factor: the last stages keep the resolution, and their filters see as far as before."""
+    if factor == 1:
+        return
+    if not can_dilate(name):
+        raise ValueError(f"backbone {name!r}: output strides below 32 are for ResNets; take 32")
+    stages = backbone.encoder.stages  # type: ignore[union-attr]
+    for stage, dilation in zip([stages[-1]] if factor == 2 else stages[-2:], (2, 4), strict=False):  # type: ignore[index]
+        for module in stage.modules():
+            if isinstance(module, nn.Conv2d):
+                module.stride = (1, 1)
+                if module.kernel_size == (3, 3):
+                    module.dilation, module.padding = (dilation, dilation), (dilation, dilation)
 
 
 def import_transformers() -> Any:
@@ -127,5 +130,5 @@ def import_transformers() -> Any:
 
 
 def can_dilate(name: str) -> bool:
-    """Whether a backbone can keep stride 16."""
+    """Whether a backbone can keep stride 16 or 8."""
     return name in FAMILIES and FAMILIES[name].config == "ResNetConfig"

@@ -11,13 +11,14 @@ pytest.importorskip("transformers")
 from painted_pictures import DISC, PAINTED, paint_frame
 
 from ps3d.datasets.kitti360_files import read_png
-from ps3d.fusion import fuse_boxes, fuse_centers, fuse_masks
+from ps3d.fusion import BoxFusion, fuse_boxes, fuse_centers, fuse_masks
+from ps3d.metrics import OFFICIAL, count_panoptic
 from ps3d.models import image_deeplab, image_queries, image_two_stage
 from ps3d.models.image_backbones import build_backbone
 from ps3d.models.image_batch import collate_images, segment_masks
 from ps3d.models.image_deeplab import DeepLabLoss, DeepLabSizes, PanopticDeepLab, make_targets
 from ps3d.models.image_queries import BUILDERS, QuerySizes
-from ps3d.models.image_two_stage import PanopticFpn, TwoStageSizes
+from ps3d.models.image_two_stage import FcnMaskRcnn, PanopticFpn, TwoStageSizes
 from ps3d.ops.boxes import box_iou, crop_features, decode_boxes, encode_boxes, suppress
 from ps3d.structures import VOID, Category, Frame, Panoptic, Taxonomy
 
@@ -28,8 +29,9 @@ def build_tiny(name: str) -> torch.nn.Module:
     torch.manual_seed(0)
     if name == "deeplab":
         return PanopticDeepLab(PAINTED, "tiny", DeepLabSizes(32, 32, 32, (16, 16), (16, 16), 16, (1, 2, 3)))
-    if name == "panoptic_fpn":
-        return PanopticFpn(PAINTED, "tiny", TwoStageSizes(32, 32, 64, 12.0, 50, 32, 32))
+    if name in ("panoptic_fpn", "fcn_mask_rcnn"):
+        build = PanopticFpn if name == "panoptic_fpn" else FcnMaskRcnn
+        return build(PAINTED, "tiny", TwoStageSizes(32, 32, 64, 12.0, 50, 32, 32))
     side = {"side": 128} if name == "eomt" else {}
     return BUILDERS[name](PAINTED, "tiny", TINY, **side)
 
@@ -86,7 +88,44 @@ def test_parameters_of_panoptic_fpn_are_the_published_ones():
     assert millions(model) == pytest.approx(46.031, rel=0.015)
 
 
-NAMES = ["deeplab", "panoptic_fpn", *BUILDERS]
+def test_parameters_of_fcn_and_mask_rcnn_are_those_torchvision_publishes():
+    """fcn_resnet50 (21 classes, auxiliary head) 35 322 218; maskrcnn_resnet50_fpn (90 things) 44 401 393.
+
+    The second leaves out the 53 120 weights of batch normalization, which are frozen there.
+    """
+    classes = tuple(Category(f"class {i}", (i + 1,), i < 90, (i, i, i)) for i in range(91))
+    with torch.device("meta"):
+        model = FcnMaskRcnn(Taxonomy("coco", classes), "resnet50", image_two_stage.PAPER)
+        small = FcnMaskRcnn(many_classes(21), "resnet50", image_two_stage.PAPER)
+    is_semantic = ("fcn_backbone.", "fcn.", "auxiliary.")
+    of_things = sum(p.numel() for name, p in model.named_parameters() if not name.startswith(is_semantic))
+    assert of_things == 44_401_393 + 53_120
+    assert sum(p.numel() for name, p in small.named_parameters() if name.startswith(is_semantic)) == 35_322_218
+
+
+def test_fcn_and_mask_rcnn_learn_one_picture():
+    """The loss of a picture seen 40 times halves, and its merge finds most of it."""
+    model = build_tiny("fcn_mask_rcnn")
+    batch = model.collate([paint_frame(0, things=2)])
+    optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
+    history = []
+    for _ in range(40):
+        optimizer.zero_grad()
+        loss = sum(model.loss(batch).values())
+        loss.backward()
+        optimizer.step()
+        history.append(loss.item())
+    assert np.mean(history[-5:]) < np.mean(history[:5]) / 2
+    model.eval()
+    (prediction,) = model.predict(batch)
+    assert prediction.size == (96, 128)
+    found = fuse_boxes(prediction, PAINTED, BoxFusion(stuff_minimum=64))
+    truth = paint_frame(0, things=2).truth["camera"]
+    result = count_panoptic(truth, found, PAINTED, OFFICIAL["coco"]).result()
+    assert result["pq"] > 0.5
+
+
+NAMES = ["deeplab", "panoptic_fpn", "fcn_mask_rcnn", *BUILDERS]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -100,7 +139,8 @@ def test_pictures_of_different_sizes_share_a_batch_and_come_back_in_their_own(na
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     assert all(torch.isfinite(gradient).all() for gradient in gradients)
     model.eval()
-    fuse = {"deeplab": fuse_centers, "panoptic_fpn": fuse_boxes}.get(name, fuse_masks)
+    boxes = {"panoptic_fpn": fuse_boxes, "fcn_mask_rcnn": fuse_boxes}
+    fuse = {"deeplab": fuse_centers, **boxes}.get(name, fuse_masks)
     for frame, prediction in zip(frames, model.predict(batch), strict=True):
         assert fuse(prediction, PAINTED).shape == frame.images["camera"].size
 
