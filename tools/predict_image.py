@@ -8,15 +8,9 @@ the object. With --track an object keeps its number through the sequence.
 """
 
 import argparse
-from pathlib import Path
 
-import torch
-
-from ps3d.datasets.picture_opening import open_pictures
 from ps3d.engine.command_line import run_command
-from ps3d.engine.image_models import load_image_predictor
-from ps3d.engine.image_video import predict_video
-from ps3d.tracking import Tracker
+from ps3d.engine.image_video import label_pictures
 
 
 def main() -> None:
@@ -29,21 +23,8 @@ def main() -> None:
     parser.add_argument("--camera", default="image_00", help="of data sets with several")
     parser.add_argument("--track", action="store_true", help="the same number for the same object in all pictures")
     parser.add_argument("--video", default="", help=".mp4 or .gif to draw; of several sequences the name is added")
-    options = parser.parse_args()
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    predictor = load_image_predictor(options.checkpoint, device)
-    drives = open_pictures(options.input, options.sequences, options.camera, predictor.taxonomy)
-    for drive in drives:
-        if drive.taxonomy.names != predictor.taxonomy.names:
-            raise ValueError(f"{drive.name} has the classes of {drive.taxonomy.name}, not those of the checkpoint")
-        video = options.video
-        if video and len(drives) > 1:
-            video = str(Path(video).with_name(f"{Path(video).stem}_{drive.name}{Path(video).suffix}"))
-        tracker = Tracker(predictor.taxonomy) if options.track else None
-        scores = predict_video(drive, predictor, options.out, tracker, video)
-        print(f"{drive.name}: {len(drive)} pictures")
-        if scores is not None:
-            print("  " + ", ".join(f"{name} {100 * value:.1f}" for name, value in scores.figures().items()))
+    o = parser.parse_args()
+    label_pictures(o.checkpoint, o.input, o.out, o.sequences, o.camera, o.track, o.video)
 
 
 if __name__ == "__main__":

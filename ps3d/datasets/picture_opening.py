@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from ps3d.datasets import ade20k
+from ps3d.datasets.ade20k import Ade20k
 from ps3d.datasets.cityscapes import Cityscapes, find_cities
 from ps3d.datasets.coco import CocoPanoptic
 from ps3d.datasets.kitti360_images import Kitti360Images
@@ -11,6 +13,7 @@ from ps3d.datasets.kitti360_layout import Kitti360Layout
 from ps3d.datasets.kitti_step import KittiStep
 from ps3d.datasets.panoptic_folder import CLASSES, PanopticFolder, open_folder
 from ps3d.datasets.video_file import VIDEOS, VideoFile
+from ps3d.datasets.vistas import Vistas, find_vistas_splits
 from ps3d.structures import Sequence as Drive
 from ps3d.structures import Taxonomy
 
@@ -51,6 +54,10 @@ def open_pictures(
     if annotations := sorted(path.glob("annotations/panoptic_*.json")):
         wanted = [file for file in annotations if not sequences or file.stem in sequences]
         return [CocoPanoptic(file, _coco_images(path, file)) for file in wanted]
+    if list(path.glob("config*.json")) and (splits := find_vistas_splits(path)):
+        return [Vistas(path, split) for split in sequences or splits]
+    if (path / "annotations").is_dir() and ade20k.find_table(path, ade20k.NAMES):
+        return [Ade20k(path, split) for split in sequences or ade20k.find_splits(path)]
     return [PanopticFolder(path, taxonomy or KITTI360_IMAGE)]
 
 

@@ -105,6 +105,16 @@ def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return {k: v.float() if v.dtype in (torch.float16, torch.bfloat16) else v for k, v in tensors.items()}, metadata
 
 
+def checkpoint_kind(checkpoint: str | Path) -> str:
+    """What kind of network a checkpoint is of, e.g. `LIDAR_MODEL`; no tensor is read.
+
+    Raises:
+        FileNotFoundError: no such checkpoint; lists the names.
+    """
+    with safe_open(find_weights(checkpoint), framework="pt") as file:
+        return (file.metadata() or {}).get("kind", "")
+
+
 def load_state(model: nn.Module, state: dict[str, Tensor], where: str | Path) -> None:
     """Load all weights.
 

@@ -1,12 +1,15 @@
 """Sequences of pictures: predicted in order, tracked, scored over time, and drawn as a video."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from ps3d.datasets.panoptic_png import write_step
+from ps3d.datasets.picture_opening import open_pictures
+from ps3d.engine.image_models import load_image_predictor
 from ps3d.engine.image_run import prediction_path
 from ps3d.metrics import OFFICIAL, PanopticCounts, TubeCounts, count_panoptic, count_tubes, total
 from ps3d.metrics.rules import Rules
@@ -97,3 +100,45 @@ def predict_video(
         for _ in work():
             pass
     return total(states) if states else None
+
+
+def label_pictures(
+    checkpoint: str | Path,
+    source: str | Path,
+    out: str | Path,
+    sequences: Sequence[str] | None = None,
+    camera: str = "image_00",
+    is_tracked: bool = False,
+    video: str = "",
+) -> dict[str, VideoScores | None]:
+    """Label whatever pictures lie at a path, one sequence after another, and print what came of each.
+
+    Args:
+        checkpoint: file, folder of a run, or name.
+        source: picture, folder of pictures, video file, or root of a data set.
+        sequences: names; None = all.
+        camera: of data sets with several.
+        is_tracked: the same number for the same object in all pictures.
+        video: file to draw; of several sequences the name is added.
+
+    Returns:
+        Scores by sequence; None where there is no truth.
+
+    Raises:
+        ValueError: a data set with other classes than the checkpoint's.
+    """
+    predictor = load_image_predictor(checkpoint, "cuda" if torch.cuda.is_available() else "cpu")
+    drives = open_pictures(source, sequences, camera, predictor.taxonomy)
+    scores = {}
+    for drive in drives:
+        if drive.taxonomy.names != predictor.taxonomy.names:
+            raise ValueError(f"{drive.name} has the classes of {drive.taxonomy.name}, not those of the checkpoint")
+        file = Path(video)
+        if video and len(drives) > 1:
+            file = file.with_name(f"{file.stem}_{drive.name}{file.suffix}")
+        tracker = Tracker(predictor.taxonomy) if is_tracked else None
+        scores[drive.name] = found = predict_video(drive, predictor, out, tracker, file if video else "")
+        print(f"{drive.name}: {len(drive)} pictures")
+        if found is not None:
+            print("  " + ", ".join(f"{name} {100 * value:.1f}" for name, value in found.figures().items()))
+    return scores

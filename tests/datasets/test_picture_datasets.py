@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from ps3d.datasets.ade20k import Ade20k, write_ade20k_classes, write_ade20k_label
 from ps3d.datasets.cityscapes import CITYSCAPES, Cityscapes, read_cityscapes_label, write_cityscapes_label
 from ps3d.datasets.coco import CocoPanoptic, write_coco
 from ps3d.datasets.kitti360_files import write_png
@@ -14,6 +15,7 @@ from ps3d.datasets.panoptic_folder import read_picture
 from ps3d.datasets.panoptic_png import read_segment_ids, read_step, write_step
 from ps3d.datasets.picture_augmentation import NONE, PictureAugmentation, TrainingPictures, augment_picture
 from ps3d.datasets.picture_opening import open_pictures
+from ps3d.datasets.vistas import Vistas, write_vistas_classes, write_vistas_label
 from ps3d.metrics import OFFICIAL, count_panoptic
 from ps3d.structures import VOID, Frame, Image, Panoptic
 
@@ -64,6 +66,39 @@ def test_coco_labels_come_back_with_their_crowd(label, tmp_path):
     segments = json.loads((tmp_path / "panoptic_val.json").read_text())["annotations"][0]["segments_info"]
     assert [s["iscrowd"] for s in segments if s["category_id"] == 24].count(1) == 1
     assert sum(s["area"] for s in segments) == (label.semantic != VOID).sum()
+
+
+def without_crowds(label: Panoptic) -> Panoptic:
+    is_thing = np.append(CITYSCAPES.is_thing, np.zeros(256 - len(CITYSCAPES), bool))[label.semantic]
+    return Panoptic(np.where(is_thing & (label.instance == 0), VOID, label.semantic).astype(np.uint8), label.instance)
+
+
+def test_ade20k_labels_come_back_from_both_maps(label, tmp_path):
+    write_ade20k_classes(tmp_path, CITYSCAPES)
+    write_ade20k_label(tmp_path, "validation", "ADE_val_00000001", label, CITYSCAPES)
+    write_png(tmp_path / "images" / "validation" / "ADE_val_00000001.png", np.zeros((20, 40, 3), np.uint8))
+    (sequence,) = open_pictures(tmp_path)
+    assert isinstance(sequence, Ade20k)
+    assert sequence.taxonomy.names == CITYSCAPES.names
+    assert (sequence.taxonomy.is_thing == CITYSCAPES.is_thing).all()
+    assert same_segments(sequence[0].truth["camera"], without_crowds(label))
+    (tmp_path / "categoryMapping.txt").write_text("Instance100\tSceneParse150\n1\t24\n")
+    with pytest.raises(ValueError, match=r"instance classes \[3\] are not in"):
+        Ade20k(tmp_path, "validation")[0]
+
+
+def test_vistas_labels_come_back_with_the_first_object_of_each_class(label, tmp_path):
+    write_vistas_classes(tmp_path, CITYSCAPES)
+    write_vistas_label(tmp_path, "validation", "a", label, CITYSCAPES)
+    write_png(tmp_path / "validation" / "images" / "a.png", np.zeros((20, 40, 3), np.uint8))
+    (sequence,) = open_pictures(tmp_path)
+    assert isinstance(sequence, Vistas)
+    assert sequence.taxonomy.names == CITYSCAPES.names
+    truth = sequence[0].truth["camera"]
+    assert same_segments(truth, without_crowds(label))
+    assert set(np.unique(truth.instance)) == {0, 24 * 256 + 1, 24 * 256 + 2, 26 * 256 + 1}
+    config = json.loads((tmp_path / "config_v2.0.json").read_text())["labels"]
+    assert not config[0]["evaluate"]
 
 
 def test_a_segment_that_the_json_does_not_list_is_an_error_with_the_file(label, tmp_path):
@@ -156,6 +191,19 @@ def test_real_coco_pictures_are_read(samples):
             assert sequence.taxonomy.categories[class_id].raw_ids == (segment["category_id"],)
     with pytest.raises(ValueError, match="detection format"):
         CocoPanoptic(folder / "panoptic_coco_detection_format.json", folder / "input_images")
+
+
+def test_real_ade20k_pictures_are_read(samples):
+    (sequence,) = open_pictures(samples / "ade20k_sceneparsing" / "sampleData")
+    assert isinstance(sequence, Ade20k)
+    assert len(sequence) == 3
+    assert len(sequence.taxonomy) == 150
+    for frame in sequence:
+        truth = frame.truth["camera"]
+        assert truth.shape == frame.images["camera"].size
+        assert (truth.semantic != VOID).mean() > 0.8
+    names = {sequence.taxonomy.names[c] for c in np.unique(sequence[0].truth["camera"].semantic) if c != VOID}
+    print(names)
 
 
 def test_real_microscopy_is_read_as_a_picture(samples):

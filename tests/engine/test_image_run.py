@@ -1,9 +1,11 @@
 """An image training from a folder of own pictures to the table, for the two kinds of network."""
 
+import importlib.util
 import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -14,17 +16,27 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
 
 from painted_pictures import PAINTED, paint_frame
 
-from ps3d.datasets.panoptic_folder import check_folder, write_classes, write_frame
+from ps3d.datasets.panoptic_folder import check_folder, read_picture, write_classes, write_frame
 from ps3d.datasets.picture_augmentation import NONE
 from ps3d.datasets.picture_opening import open_pictures
 from ps3d.engine.config import EvaluationSettings, SimulationSettings, TrainSettings
 from ps3d.engine.config_files import read_config
-from ps3d.engine.image_config import ImageModelSettings, ImageTraining, PictureSettings
-from ps3d.engine.image_models import build_image_model, load_image_predictor
+from ps3d.engine.image_config import ImageModelSettings, ImageTraining, PictureFusion, PictureSettings
+from ps3d.engine.image_models import build_image_model, load_image_predictor, save_image_weights
 from ps3d.engine.image_run import run_image_training
 from ps3d.engine.image_video import predict_video
 from ps3d.structures import Panoptic
 from ps3d.tracking import Tracker
+from ps3d.visualization.files import write_video
+
+
+def load_tool(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"{name}_tool", Path(__file__).parents[2] / "tools" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture
@@ -60,6 +72,28 @@ def test_own_pictures_are_trained_predicted_scored_and_drawn(own_data, tmp_path,
     assert predictor(frame).shape == frame.images["camera"].size
     written = sorted(path.name for path in (run / "predictions" / "two" / "labels").glob("*.png"))
     assert written == ["000004.png", "000005.png"]
+
+
+def test_predict_labels_a_picture_a_folder_and_a_video_with_an_image_checkpoint(
+    own_data, tmp_path, capsys, monkeypatch
+):
+    settings = ImageModelSettings(backbone="tiny", scale=0.5)
+    model = build_image_model(settings, PAINTED)
+    save_image_weights(tmp_path / "a.safetensors", model.state_dict(), settings, PictureFusion(), PAINTED)
+    pictures = own_data / "one" / "images"
+    write_video(tmp_path / "a.mp4", (read_picture(path) for path in sorted(pictures.glob("*.png"))))
+    tool = load_tool("predict")
+    checkpoint = ["--checkpoint", str(tmp_path / "a.safetensors"), "--out", str(tmp_path / "out")]
+    for source, name, count in ((pictures / "000001.png", "000001", 1), (pictures, "images", 4), (own_data, "two", 2)):
+        monkeypatch.setattr(sys, "argv", ["predict.py", *checkpoint, "--input", str(source)])
+        tool.main()
+        assert len(list((tmp_path / "out" / name / "labels").glob("*.png"))) == count
+    assert "vpq" in capsys.readouterr().out  # own data has truth
+    track = ["--input", str(tmp_path / "a.mp4"), "--track", "--video", str(tmp_path / "b.mp4")]
+    monkeypatch.setattr(sys, "argv", ["predict.py", *checkpoint, *track])
+    tool.main()
+    assert len(list((tmp_path / "out" / "a" / "labels").glob("*.png"))) == 4
+    assert len(open_pictures(tmp_path / "b.mp4", taxonomy=PAINTED)[0]) == 4
 
 
 def test_a_folder_of_bare_pictures_opens_without_labels(own_data):
