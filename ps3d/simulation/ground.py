@@ -90,9 +90,18 @@ class Ground:
 
     def height(self, s: Real, d: Real) -> float:
         """Height of the ground over the axis at one place."""
-        place, sign = np.array([s]), 1 if d >= 0 else -1
-        edges = self.edges(place, sign)
-        return float(self._heights(place, sign, np.array([[abs(d)]]), edges)[0, 0])
+        return float(self.heights(np.array([s]), np.array([d]))[0])
+
+    def heights(
+        self, s: Float64[np.ndarray, "places"], d: Float64[np.ndarray, "places"]
+    ) -> Float64[np.ndarray, "places"]:
+        """Height of the ground over the axis at many places."""
+        height = np.empty(len(s))
+        for sign, here in ((1, d >= 0), (-1, d < 0)):
+            if here.any():
+                edges = self.edges(s[here], sign)
+                height[here] = self._heights(s[here], sign, np.abs(d[here])[:, None], edges)[:, 0]
+        return height
 
     def mesh(self, start: Real, end: Real) -> Mesh:
         """The surface between two places."""

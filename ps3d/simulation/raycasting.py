@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Int32
 
+from ps3d.ops.compiled import compiled
 from ps3d.simulation.materials import NUMBER, Look
 from ps3d.simulation.meshes import Mesh
 
@@ -73,9 +74,8 @@ class RayScene:
         """Rays as origin and direction."""
         answer = self._scene.cast_rays(self._tensor(np.ascontiguousarray(rays, np.float32)), nthreads=1)
         distance = answer["t_hit"].numpy()
-        face = answer["primitive_ids"].numpy()
-        is_hit = np.isfinite(distance)
-        look = np.where(is_hit, self._look_of_face[np.where(is_hit, face, 0)], MISSED).astype(np.int32)
+        look = np.empty(len(distance), np.int32)
+        _looks(distance, answer["primitive_ids"].numpy(), self._look_of_face, look)
         return Hits(distance, look, answer["primitive_normals"].numpy())
 
     def is_covered(self, rays: Float32[np.ndarray, "rays 6"], reach: float = np.inf) -> np.ndarray:
@@ -84,3 +84,9 @@ class RayScene:
             self._tensor(np.ascontiguousarray(rays, np.float32)), tfar=reach, nthreads=1
         )
         return answer.numpy()
+
+
+@compiled
+def _looks(distance, face, look_of_face, look):
+    for i in range(len(distance)):
+        look[i] = look_of_face[face[i]] if np.isfinite(distance[i]) else MISSED

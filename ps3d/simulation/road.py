@@ -58,13 +58,20 @@ class Road:
         point[..., 2] += height
         return point
 
-    def frame(self, s: Real, yaw: Real = 0.0, follows_slope: bool = False) -> Float64[np.ndarray, "3 3"]:
-        """Axes (columns: forward, left, up) of something that stands at s, turned by `yaw` from the road."""
-        angle = float(self.direction(s)) + yaw
-        rise = float(self.slope(s)) * np.cos(yaw) if follows_slope else 0.0
-        forward = np.array([np.cos(angle), np.sin(angle), rise]) / np.hypot(1, rise)
-        left = np.array([-np.sin(angle), np.cos(angle), 0.0])
-        return np.stack([forward, left, np.cross(forward, left)], 1)
+    def frame(self, s, yaw=0.0, follows_slope=False) -> Float64[np.ndarray, "*places 3 3"]:
+        """Axes (columns: forward, left, up) of something that stands at s, turned by `yaw` from the road.
+
+        Args:
+            s: one place or many; yaw and follows_slope are for all of them or for each.
+        """
+        angle = self.direction(s) + yaw
+        cosine, sine = np.cos(angle), np.sin(angle)
+        rise = np.where(follows_slope, self.slope(s) * np.cos(yaw), 0.0)
+        long = np.hypot(1, rise)
+        x, y, z = cosine / long, sine / long, rise / long
+        up = (-z * cosine, -z * sine, x * cosine + y * sine)
+        rows = [np.stack(row, -1) for row in ((x, -sine, up[0]), (y, cosine, up[1]), (z, np.zeros_like(x), up[2]))]
+        return np.stack(rows, -2)
 
 
 def _smooth_steps(rng: np.random.Generator, count: int, spacing: tuple[float, float], draw, window: Real):

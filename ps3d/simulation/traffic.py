@@ -4,6 +4,7 @@ Vehicles of one lane share one speed profile, so their gaps stay as planned; peo
 planned one by one and kept only if they never meet anything. Nobody passes through anybody.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -95,6 +96,13 @@ class Actor:
         d = edges[:, VERGE] + self.offset * (edges[:, SIDEWALK] - edges[:, VERGE])
         return self.sidewalk * (d if np.ndim(t) else d[0])
 
+    @property
+    def yaw(self) -> float:
+        """Turn relative to the road, radians."""
+        if self.crossing:
+            return np.pi / 2 * float(np.sign(self.crossing[2] - self.crossing[1]))
+        return 0.0 if self.direction >= 0 else np.pi
+
     def stride(self, t: Real) -> float | None:
         """Place in the gait, 0..1; None for those who stand."""
         if self.kind != "person":
@@ -143,12 +151,19 @@ class Traffic:
 
     def pose(self, actor: Actor, t: Real) -> tuple[Float64[np.ndarray, "3 3"], Float64[np.ndarray, "3"]]:
         """Rotation and position of an actor at time t."""
-        s, d = float(actor.along(t)), float(actor.across(t, self.ground))
-        yaw = 0.0 if actor.direction >= 0 else np.pi
-        if actor.crossing:
-            yaw = np.pi / 2 * float(np.sign(actor.crossing[2] - actor.crossing[1]))
-        rotation = self.road.frame(s, yaw, actor.kind != "person")
-        return rotation, self.road.to_world(s, d, self.ground.height(s, d))
+        rotation, position = self.poses([actor], np.array([float(t)]))
+        return rotation[0, 0], position[0, 0]
+
+    def poses(
+        self, actors: Sequence[Actor], times: Float64[np.ndarray, "times"]
+    ) -> tuple[Float64[np.ndarray, "actors times 3 3"], Float64[np.ndarray, "actors times 3"]]:
+        """Rotations and positions of many actors, each at all times."""
+        s = np.array([actor.along(times) for actor in actors]).reshape(-1, len(times))
+        d = np.array([actor.across(times, self.ground) for actor in actors]).reshape(s.shape)
+        yaw = np.array([[actor.yaw] for actor in actors]).reshape(-1, 1)
+        on_wheels = np.array([[actor.kind != "person"] for actor in actors], bool).reshape(-1, 1)
+        height = self.ground.heights(s.reshape(-1), d.reshape(-1)).reshape(s.shape)
+        return self.road.frame(s, yaw, on_wheels), self.road.to_world(s, d, height)
 
     def world_from_vehicle(self, t: Real) -> Float64[np.ndarray, "4 4"]:
         """Pose of the ego vehicle's frame (x forward, y right, z down) at time t, with a little sway."""

@@ -14,7 +14,9 @@ from ps3d.datasets.kitti360_layout import Kitti360Layout
 from ps3d.datasets.kitti360_windows import read_window
 from ps3d.datasets.label_files import read_labels
 from ps3d.ops.geometry import correct_motion, invert, project, sweep_fraction_from_azimuth, transform
-from ps3d.simulation import simulate_drive, simulate_drives
+from ps3d.simulation import lidar, simulate_drive, simulate_drives
+from ps3d.simulation.drive import DriveSettings, actor_scene, scene_of, world_of
+from ps3d.simulation.schedule import make_schedule
 
 
 def files_of(root: Path) -> dict[str, bytes]:
@@ -129,3 +131,27 @@ def test_drives_side_by_side_have_the_bytes_of_drives_one_by_one(tmp_path):
         for path in files:
             assert path.read_bytes() == (tmp_path / "many" / path.relative_to(tmp_path / "one")).read_bytes()
     assert not (tmp_path / "many" / "data_3d_semantics").exists()
+
+
+def test_rays_that_can_meet_an_actor_are_all_cast_at_it(monkeypatch):
+    """Each sweep casts only a window of rays at an actor: casting every ray must give the same sweep."""
+    pytest.importorskip("open3d", reason="the simulator casts rays with Open3D: pip install open3d-cpu")
+    settings = DriveSettings(0, 2, SEED, 0, 6.0)
+    (stretch,) = make_schedule(2, 6.0).stretches()
+    static, origin = scene_of(settings, stretch)
+    traffic = world_of(settings).traffic
+    model = lidar.LidarModel()
+    beams = lidar.draw_beams(model, np.random.default_rng(1))
+
+    def take(frame: int) -> lidar.Sweep:
+        pose, rng = KITTI360_CALIBRATION.vehicle_from_lidar, np.random.default_rng(frame)
+        return lidar.sweep(model, beams, static, origin, traffic, 0.1 * frame, pose, actor_scene, rng)
+
+    frames = stretch
+    windowed = [take(frame) for frame in frames]
+    monkeypatch.setattr(lidar, "_window_around", lambda *_: (np.arange(64), np.arange(2083)))
+    for frame, sweep in zip(frames, windowed, strict=True):
+        every = take(frame)
+        assert (sweep.actor >= 0).sum() > 100
+        np.testing.assert_array_equal(sweep.actor, every.actor)
+        np.testing.assert_array_equal(sweep.xyz, every.xyz)
