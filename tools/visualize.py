@@ -16,7 +16,6 @@ import tyro
 from ps3d.engine.look import open_labeled, parse_frames, save_frames
 from ps3d.visualization.frames import Style
 from ps3d.visualization.renderers import RendererFailed, make_renderer
-from ps3d.visualization.report import write_report
 from ps3d.visualization.viewer import NoWindow, show
 
 
@@ -72,6 +71,9 @@ def main(words: list[str] | None = None) -> None:
 def look(arguments: Arguments) -> None:
     """Write what was asked for, or open a window."""
     if is_run_folder(arguments.input):
+        # Matplotlib, which only reports need, takes most of a second to load.
+        from ps3d.visualization.report import write_report
+
         print(f"report: {write_report(arguments.input)}")
         return
     cameras = arguments.cameras or (("image_00",) if arguments.view == "image" else ())

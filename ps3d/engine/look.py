@@ -10,6 +10,7 @@ from ps3d.datasets.label_files import read_labels
 from ps3d.datasets.opening import open_sequences
 from ps3d.metrics.panoptic_quality import count_panoptic
 from ps3d.metrics.rules import OFFICIAL, Rules
+from ps3d.ops.ahead import ahead
 from ps3d.structures import Frame, Panoptic, Sequence, Taxonomy
 from ps3d.structures.sequence import LIDAR
 from ps3d.visualization.files import PICTURE_SUFFIXES, VIDEO_SUFFIXES, write_picture, write_video
@@ -135,8 +136,7 @@ def draw_frames(
     """(frame index, picture) of each position, drawn as it is asked for."""
     sequence = labeled.sequence
     artist = FrameArtist(sequence.taxonomy, sequence.calibration, style, renderer or NumpyRenderer())
-    for position in positions:
-        frame, labelings = labeled[position]
+    for frame, labelings in ahead(labeled[position] for position in positions):
         yield frame.index, artist.draw(frame, labelings, view, sequence.name)
 
 

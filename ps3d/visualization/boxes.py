@@ -6,38 +6,45 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Float, Int64, UInt8
 
+from ps3d.ops.compiled import compiled
 from ps3d.structures import Panoptic, Taxonomy
-from ps3d.visualization.colors import InstanceColors, objects
-
-Key = tuple[int, int]
-"""(class, number) of an object."""
+from ps3d.visualization.colors import InstanceColors
+from ps3d.visualization.object_index import Key, index_objects
 
 
 def object_points(panoptic: Panoptic, taxonomy: Taxonomy) -> dict[Key, Int64[np.ndarray, "points"]]:
     """The elements of each object, by (class, number)."""
-    flat = panoptic.flatten()
-    place = np.flatnonzero(objects(flat, taxonomy))
-    key = flat.semantic[place].astype(np.int64) << 32 | flat.instance[place].astype(np.int64)
-    order = np.argsort(key, kind="stable")
-    distinct, first = np.unique(key[order], return_index=True)
-    groups = np.split(place[order], first[1:]) if len(distinct) else []
-    return {(int(k >> 32), int(k & 0xFFFFFFFF)): group for k, group in zip(distinct, groups, strict=True)}
+    return index_objects(panoptic, taxonomy).groups()
 
 
 def fit_box(xyz: Float[np.ndarray, "points 3"], steps: int = 45) -> Float[np.ndarray, "8 3"]:
     """Corners of the upright box with the smallest base around points (search over the heading, 2 degrees apart)."""
     angle = np.arange(steps) * (np.pi / 2 / steps)
     cos, sin = np.cos(angle), np.sin(angle)
-    flat = xyz[:, :2].astype(np.float64)
-    along = flat @ np.stack([cos, sin])
-    across = flat @ np.stack([-sin, cos])
-    best = int((np.ptp(along, axis=0) * np.ptp(across, axis=0)).argmin())
-    ends = [(part[:, best].min(), part[:, best].max()) for part in (along, across)]
+    flat = np.ascontiguousarray(xyz[:, :2].T, np.float64)
+    spans = _spans(flat[0], flat[1], cos, sin)
+    best = int(((spans[:, 1] - spans[:, 0]) * (spans[:, 3] - spans[:, 2])).argmin())
+    ends = spans[best].reshape(2, 2)
     low, high = float(xyz[:, 2].min()), float(xyz[:, 2].max())
     turn = np.array([[cos[best], -sin[best]], [sin[best], cos[best]]])
     base = np.array([(u, v) for u in ends[0] for v in ends[1]]) @ turn.T
     corners = [(x, y, z) for x, y in base for z in (low, high)]
     return np.array(corners, xyz.dtype)
+
+
+@compiled(fastmath={"nnan", "nsz"})
+def _spans(x, y, cos, sin):
+    """For each heading the lowest and highest coordinate along it, then across."""
+    spans = np.empty((len(cos), 4))
+    for k in range(len(cos)):
+        low_u = low_v = np.inf
+        high_u = high_v = -np.inf
+        for i in range(len(x)):
+            u, v = x[i] * cos[k] + y[i] * sin[k], y[i] * cos[k] - x[i] * sin[k]
+            low_u, high_u = min(low_u, u), max(high_u, u)
+            low_v, high_v = min(low_v, v), max(high_v, v)
+        spans[k] = low_u, high_u, low_v, high_v
+    return spans
 
 
 def object_boxes(

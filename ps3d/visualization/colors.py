@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from scipy.spatial import cKDTree
 
-from ps3d.structures import NO_INSTANCE, VOID, Panoptic, Taxonomy
+from ps3d.structures import Panoptic, Taxonomy
+from ps3d.visualization.object_index import Key, index_objects
 from ps3d.visualization.palettes import distance_between, instance_palette, scale_color
 
 STUFF_GRAY = (105, 105, 110)
@@ -75,7 +76,7 @@ class InstanceColors:
         """
         self.palette = instance_palette(is_safe)
         self._gap = distance_between(self.palette, self.palette, is_safe)
-        self._place: dict[tuple[int, int], int] = {}
+        self._place: dict[Key, int] = {}
         self._used = np.zeros(len(self.palette))
 
     def of(self, class_id: int, number: int) -> UInt8[np.ndarray, "3"]:
@@ -104,13 +105,11 @@ class InstanceColors:
         self, background: UInt8[np.ndarray, "*elements 3"], panoptic: Panoptic, taxonomy: Taxonomy
     ) -> UInt8[np.ndarray, "*elements 3"]:
         """Paint the objects over a background; things that nobody separated keep the background."""
-        is_object = objects(panoptic, taxonomy)
-        pairs, place = np.unique(
-            np.stack([panoptic.semantic[is_object], panoptic.instance[is_object]], -1), axis=0, return_inverse=True
-        )
+        index = index_objects(panoptic, taxonomy)
         painted = background.copy()
-        if len(pairs):
-            painted[is_object] = np.stack([self.of(int(c), int(n)) for c, n in pairs])[place.reshape(-1)]
+        if index.keys:
+            paint = np.stack([self.of(*key) for key in index.keys])
+            painted.reshape(-1, 3)[index.elements] = paint[index.owner]
         return painted
 
     def _choose(self, number: int, around: Iterable[int]) -> int:
@@ -128,24 +127,9 @@ class InstanceColors:
         return choice
 
 
-def objects(panoptic: Panoptic, taxonomy: Taxonomy) -> np.ndarray:
-    """Boolean: the element belongs to a numbered object of a thing class."""
-    is_thing = np.zeros(256, bool)
-    is_thing[: len(taxonomy)] = taxonomy.is_thing
-    is_thing[VOID] = False
-    return is_thing[panoptic.semantic] & (panoptic.instance != NO_INSTANCE)
-
-
-def _centers(panoptic: Panoptic, taxonomy: Taxonomy, positions: np.ndarray) -> tuple[list[tuple[int, int]], np.ndarray]:
+def _centers(panoptic: Panoptic, taxonomy: Taxonomy, positions: np.ndarray) -> tuple[list[Key], np.ndarray]:
     """(class, number) of each object and the mean position of its elements."""
-    flat = panoptic.flatten()
-    is_object = objects(flat, taxonomy)
-    pairs, place, count = np.unique(
-        np.stack([flat.semantic[is_object], flat.instance[is_object]], -1),
-        axis=0,
-        return_inverse=True,
-        return_counts=True,
-    )
-    place = place.reshape(-1)
-    sums = [np.bincount(place, weights=axis, minlength=len(pairs)) for axis in positions[is_object].T]
-    return [(int(c), int(n)) for c, n in pairs], np.stack(sums, -1) / np.maximum(count, 1)[:, None]
+    index = index_objects(panoptic, taxonomy)
+    sums = [np.bincount(index.owner, axis[index.elements], len(index.keys)) for axis in positions.T]
+    count = np.bincount(index.owner, minlength=len(index.keys))
+    return index.keys, np.stack(sums, -1) / np.maximum(count, 1)[:, None]

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from ps3d.ops.ahead import ahead
 from ps3d.ops.atomic_file import atomic_write
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -47,7 +48,8 @@ def write_video(
     path = Path(path)
     if path.suffix.lower() not in VIDEO_SUFFIXES:
         raise ValueError(f"{path}: a video ends with {' or '.join(VIDEO_SUFFIXES)}")
-    iterator = iter(frames)
+    # One frame is drawn while the one before is encoded.
+    iterator = ahead(frames)
     first = next(iterator, None)
     if first is None:
         raise ValueError(f"{path}: no frames to write; choose a range of frames that the sequence has")
@@ -75,7 +77,7 @@ def _write_mp4(
     height, width = shape[0] + shape[0] % 2, shape[1] + shape[1] % 2
     rate = Fraction(fps).limit_denominator(1001)
     with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
-        stream = container.add_stream("libx264", rate=rate, options={"crf": str(quality), "preset": "veryfast"})
+        stream = container.add_stream("libx264", rate=rate, options={"crf": str(quality), "preset": "superfast"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for frame in frames:
             # H.264 in 4:2:0 has even sizes: repeat the last row or column.

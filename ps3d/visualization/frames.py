@@ -183,11 +183,13 @@ class FrameArtist:
         view: str | View,
     ) -> UInt8[np.ndarray, "height width 3"]:
         lines = self.lines(frame, xyz, labeling, source)
-        shown = self.shown(xyz, labeling)
+        if self._hidden:
+            shown = self.shown(xyz, labeling)
+            xyz, colors = xyz[shown], colors[shown]
         if view == "image":
-            return self.draw_cameras(frame, xyz[shown], colors[shown], lines)
+            return self.draw_cameras(frame, xyz, colors, lines)
         chosen = find_view(view) if isinstance(view, str) else view
-        picture, depth = self.renderer.render(xyz[shown], colors[shown], chosen, self.style.size, self.style.point_size)
+        picture, depth = self.renderer.render(xyz, colors, chosen, self.style.size, self.style.point_size)
         if self.style.is_shaded and chosen.height is None:
             picture = shade(picture, depth)
         for segments, paint in lines:

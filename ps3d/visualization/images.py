@@ -5,9 +5,10 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw
 
 from ps3d.structures import VOID, Panoptic, Taxonomy
-from ps3d.visualization.colors import InstanceColors, class_colors, color_by_class, objects
+from ps3d.visualization.colors import InstanceColors, class_colors, color_by_class
 from ps3d.visualization.differences import OUTCOME_COLORS, OUTCOME_NAMES, Outcome, compare
 from ps3d.visualization.files import write_picture, write_video
+from ps3d.visualization.object_index import objects
 from ps3d.visualization.points import render_points
 from ps3d.visualization.text import INK, Entry, add_legend, add_title, as_color, font, side_by_side
 from ps3d.visualization.views import bird_view

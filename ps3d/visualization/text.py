@@ -1,7 +1,7 @@
 """Words on pictures: titles, legends, pictures side by side."""
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -45,7 +45,12 @@ def add_legend(
     """The picture above a legend: a color and a name each, in as many lines as they need."""
     if not entries:
         return image
-    width = image.shape[1]
+    return np.concatenate([image, _legend_strip(image.shape[1], tuple(entries), size)])
+
+
+@lru_cache(maxsize=16)
+def _legend_strip(width: int, entries: tuple[Entry, ...], size: int) -> UInt8[np.ndarray, "height width 3"]:
+    """Drawn once for a video."""
     lines: list[list[tuple[int, Entry]]] = [[]]
     x = size // 2
     for entry in entries:
@@ -64,7 +69,7 @@ def add_legend(
             box = (left, middle - size // 2, left + size, middle + size // 2)
             draw.rectangle(box, fill=color, outline=(150, 150, 150))
             draw.text((left + 1.5 * size, middle), name, INK, font(size), anchor="lm")
-    return np.concatenate([image, np.asarray(strip)])
+    return np.asarray(strip)
 
 
 def side_by_side(images: Sequence[UInt8[np.ndarray, "_ _ 3"]], gap: int = 4) -> UInt8[np.ndarray, "height width 3"]:

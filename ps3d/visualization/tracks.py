@@ -7,7 +7,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw
 
 from ps3d.structures import Panoptic, Taxonomy
-from ps3d.visualization.colors import objects
+from ps3d.visualization.object_index import objects
 
 
 class ImageTrails:

@@ -97,9 +97,24 @@ def test_the_view_of_a_camera_sees_what_the_camera_sees():
 def test_a_line_through_the_camera_is_cut():
     view = View(look_at(np.zeros(3), np.array([1.0, 0, 0])))
     ends = np.array([[[-5, 0.5, 0], [5, 0.5, 0]], [[-5, 0, 0], [-1, 0, 0]]], np.float64)
-    drawn = draw_lines(np.zeros((40, 40, 3), np.uint8), ends, np.array([RED, GREEN], np.uint8), view)
+    drawn = draw_lines(np.zeros((41, 41, 3), np.uint8), ends, np.array([RED, GREEN], np.uint8), view)
     assert (drawn == RED).all(-1).any()
-    assert not (drawn == GREEN).all(-1).any()
+    assert not drawn[..., 1].any()
+    # Half a meter to the left: near the camera outside the picture, far ahead a tenth of the distance from the middle.
+    assert np.flatnonzero(drawn[20, :, 0])[[0, -1]].tolist() == pytest.approx(
+        [0, 20 - 0.1 * 20.5 / np.tan(np.pi / 6)], abs=1
+    )
+
+
+@pytest.mark.parametrize("tilt", [0, 0.3, 1, 2.5])
+def test_a_line_covers_its_length_times_its_width(tilt):
+    view = View(look_at(np.zeros(3), np.array([1.0, 0, 0])))
+    ends = np.array([[[10, 2, -1], [10, -2, -1 + tilt]]], np.float64)
+    white = np.full((1, 3), 255, np.uint8)
+    drawn = draw_lines(np.zeros((200, 200, 3), np.uint8), ends, white, view, width=3)
+    length = np.hypot(4, tilt) * 100 / np.tan(np.pi / 6) / 10
+    # Both ends are round.
+    assert drawn[..., 0].sum() / 255 == pytest.approx(3 * length + np.pi * 1.5**2, rel=0.02)
 
 
 def test_a_view_without_direction_is_refused():
