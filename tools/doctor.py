@@ -1,7 +1,7 @@
 """What this machine has, what a data set holds, and what can therefore run.
 
     python tools/doctor.py                      the machine
-    python tools/doctor.py --root DATA          the machine and a data set: KITTI-360, SemanticKITTI, or scans
+    python tools/doctor.py --root DATA          the machine and a data set: KITTI-360, SemanticKITTI, scans, pictures
     python tools/doctor.py --root DATA --deep   ... and every byte of it is read
 
 Ends with 0 if all is well, 1 if a required part is missing or a file is damaged, 2 if there is no data at --root.
@@ -36,7 +36,7 @@ class Options:
     """What to look at."""
 
     root: Path | None = None
-    """A data set: KITTI-360, SemanticKITTI, a folder of scans or one scan."""
+    """A data set: KITTI-360, SemanticKITTI, scans, own pictures (classes.yaml), Cityscapes, COCO, ADE20K, Vistas."""
     deep: bool = False
     """Read every file whole, not only names, sizes and headers."""
     machine: bool = True

@@ -41,7 +41,7 @@ class PanopticFolder:
         self.taxonomy, self.calibration = taxonomy, Calibration()
         self.name = folder.stem if folder.is_file() else folder.resolve().name
         images = folder / "images" if (folder / "images").is_dir() else folder
-        self._labels = folder / "labels"
+        self.labels = folder / "labels"
         self.files = [folder] if folder.is_file() else find_pictures(images)
         if not self.files:
             raise FileNotFoundError(f"{images}: no pictures; files of {', '.join(PICTURES)} are read")
@@ -61,7 +61,7 @@ class PanopticFolder:
         """
         path = self.files[position]
         rgb = read_picture(path)
-        label = self._labels / f"{path.stem}.png"
+        label = self.labels / f"{path.stem}.png"
         truth = {CAMERA: read_own_label(label, self.taxonomy, rgb.shape[:2])} if label.exists() else {}
         index = int(path.stem) if path.stem.isdigit() and len(path.stem) <= 10 else position
         return Frame(index, float(position), images={CAMERA: Image(rgb)}, truth=truth, source=str(path))
@@ -158,40 +158,3 @@ def open_folder(root: str | Path, sequences: Sequence[str] | None = None) -> lis
     if not names:
         raise FileNotFoundError(f"{root}: no SEQUENCE/images/ folders beside {CLASSES}")
     return [PanopticFolder(root / name, taxonomy) for name in names]
-
-
-def check_folder(root: str | Path) -> list[str]:
-    """What is wrong with a folder: every mistake of every label, readable; empty = all is well."""
-    try:
-        sequences = open_folder(root)
-    except (FileNotFoundError, ValueError) as error:
-        return [str(error)]
-    findings = []
-    for sequence in sequences:
-        missing = 0
-        for position in range(len(sequence)):
-            try:
-                frame = sequence[position]
-            except ValueError as error:
-                findings.append(str(error))
-                continue
-            if not frame.truth:
-                missing += 1
-                continue
-            findings += _check_label(frame, sequence.taxonomy)
-        if missing:
-            findings.append(f"{sequence.name}: {missing} of {len(sequence)} pictures have no label")
-    return findings
-
-
-def _check_label(frame: Frame, taxonomy: Taxonomy) -> list[str]:
-    label = frame.truth[CAMERA]
-    is_thing = np.append(taxonomy.is_thing, np.zeros(256 - len(taxonomy), bool))[label.semantic]
-    findings = []
-    if (label.instance[~is_thing] > 0).any():
-        findings.append(f"{frame.source}: stuff or void with an object number; set G and B to 0 there")
-    pairs = np.unique(np.stack([label.instance[is_thing], label.semantic[is_thing]]), axis=1)
-    numbers, count = np.unique(pairs[0][pairs[0] > 0], return_counts=True)
-    if (count > 1).any():
-        findings.append(f"{frame.source}: object {numbers[count > 1][0]} has several classes; number objects apart")
-    return findings

@@ -16,8 +16,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
 
 from painted_pictures import PAINTED, paint_frame
 
-from ps3d.datasets.panoptic_folder import check_folder, read_picture, write_classes, write_frame
+from ps3d.datasets.panoptic_folder import read_picture, write_classes, write_frame
 from ps3d.datasets.picture_augmentation import NONE
+from ps3d.datasets.picture_inspection import check_folder
 from ps3d.datasets.picture_opening import open_pictures
 from ps3d.engine.config import EvaluationSettings, SimulationSettings, TrainSettings
 from ps3d.engine.config_files import read_config

@@ -8,8 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ps3d.datasets.inspection import inspect_data
 from ps3d.datasets.kitti360_files import write_scan
+from ps3d.datasets.panoptic_folder import write_classes, write_frame
+from ps3d.datasets.panoptic_png import write_step
 from ps3d.engine import machine
+from ps3d.structures import Category, Panoptic, Taxonomy
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,6 +47,44 @@ def test_damage_ends_with_1_and_no_data_with_2(scans):
     status, text = run_doctor("--no-machine", "--root", str(scans / "nowhere"))
     assert status == 2
     assert "no such file or folder" in text
+
+
+@pytest.fixture
+def pictures(tmp_path) -> Path:
+    """Two labeled pictures of a cell on background."""
+    classes = (Category("background", (0,), False, (0, 0, 0)), Category("cell", (1,), True, (200, 40, 40)))
+    write_classes(tmp_path, Taxonomy("cells", classes, (255,)))
+    cell = np.zeros((8, 12), np.uint8)
+    cell[2:5, 3:7] = 1
+    for name in ("a", "b"):
+        write_frame(tmp_path, "one", name, np.zeros((8, 12, 3), np.uint8), Panoptic(cell, 5 * cell.astype(np.int32)))
+    return tmp_path
+
+
+def test_a_folder_of_own_pictures_is_counted_and_can_be_trained_on(pictures):
+    status, text = run_doctor("--no-machine", "--root", str(pictures))
+    assert status == 0
+    assert "2 pictures; of 2 read 2 have labels, with 2 objects" in text
+    assert "2, 1 of them things" in text
+
+
+def test_every_mistake_of_own_pictures_is_named(pictures):
+    labels = pictures / "one" / "labels"
+    write_step(labels / "a.png", Panoptic(np.zeros((8, 12), np.uint8), np.ones((8, 12), np.int32)))
+    write_step(labels / "b.png", Panoptic(np.full((8, 12), 7, np.uint8), np.zeros((8, 12), np.int32)))
+    write_step(labels / "c.png", Panoptic(np.zeros((8, 12), np.uint8), np.zeros((8, 12), np.int32)))
+    write_frame(pictures, "one", "d", np.zeros((8, 12, 3), np.uint8))
+    inventory = inspect_data(pictures)
+    text = "\n".join(f"{f.severity} {f.path.name}: {f.message}" for f in inventory.findings)
+    for wanted in (
+        "damaged a.png: its label has stuff or void with an object number",
+        "classes [7] are not in classes.yaml",
+        "damaged c.png: a label without a picture",
+        "missing labels: 1 of 3 pictures have no label, e.g. d.png",
+    ):
+        assert wanted in text
+    (pictures / "classes.yaml").write_text("- cell")
+    assert inspect_data(pictures).is_damaged
 
 
 def test_without_any_package_it_still_names_the_lines_to_type():
