@@ -15,6 +15,7 @@ from typing import Any
 
 from ps3d.engine.evaluation_formats import Benchmark, FramePair, open_benchmark, rules_of
 from ps3d.metrics.errors import WorstFrames, find_errors
+from ps3d.metrics.mask_ap import count_masks_overlap
 from ps3d.metrics.object_tracks import count_objects_overlap
 from ps3d.metrics.panoptic_quality import count_panoptic_overlap
 from ps3d.metrics.pat import count_track_quality_overlap
@@ -41,10 +42,12 @@ METRICS: dict[str, Counter] = {
     "hota": lambda overlap, taxonomy, rules, sequence, number: count_objects_overlap(
         overlap, taxonomy, sequence, number
     ),
+    "mask_ap": lambda overlap, taxonomy, rules, sequence, number: count_masks_overlap(overlap, taxonomy, rules),
 }
 """State that each metric counts. Other names for the same states are in `ALIASES`."""
 
 ALIASES = {"miou": "pq", "stq": "lstq", "sptq": "ptq", "motsa": "ptq", "idf1": "hota", "clear": "hota", "tq": "pat"}
+ALIASES["ap"] = "mask_ap"
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ import numpy as np
 
 from ps3d.datasets.kitti360_files import read_png
 from ps3d.datasets.kitti360_labels import KITTI360_IMAGE, KITTI360_SCAN
+from ps3d.datasets.panoptic_folder import read_classes
 from ps3d.datasets.semantic_kitti import SEMANTIC_KITTI
 from ps3d.metrics import coco_files
 from ps3d.metrics.rules import Rules, find_rules
-from ps3d.metrics.segments import SegmentOverlap, describe_raw, describe_thousands, index_overlap
+from ps3d.metrics.segments import CROWD, SegmentOverlap, describe_raw, describe_thousands, index_overlap
 from ps3d.ops.overlap import count_overlap
 from ps3d.structures import VOID, Category, Taxonomy
 
@@ -41,14 +42,14 @@ class Benchmark:
     """How one benchmark is read and scored.
 
     Attributes:
-        taxonomy: its classes; None = the truth names them (COCO's JSON).
+        taxonomy: its classes, or what reads them at the path of the truth (COCO's JSON, an own folder).
         rules: key of `OFFICIAL` and `STRICT`.
         find: frames of a truth and a prediction path.
         read: one frame's overlap table.
         metrics: scored where none are named.
     """
 
-    taxonomy: Taxonomy | None
+    taxonomy: Taxonomy | Callable[[Path], Taxonomy]
     rules: str
     find: Callable[[Path, Path], list[FramePair]]
     read: Callable[[FramePair, Taxonomy, Rules], SegmentOverlap]
@@ -265,7 +266,26 @@ def _read_coco(pair: FramePair, taxonomy: Taxonomy, rules: Rules) -> SegmentOver
     return coco_files.read_overlap(pair.entry, taxonomy, rules)
 
 
-_COCO = Benchmark(None, "coco", _find_coco, _read_coco, ("pq",))
+def _find_own(truth: Path, prediction: Path) -> list[FramePair]:
+    """Labels of an own folder of pictures and of `tools/predict.py`; sequences without a prediction are left out."""
+    predicted = find_labels(prediction, ("*/labels",), ".png")
+    sequences = {sequence for sequence, _ in predicted}
+    true = {key: path for key, path in find_labels(truth, ("*/labels",), ".png").items() if key[0] in sequences}
+    labeled = {sequence for sequence, _ in true}
+    # Pictures without a label are predicted too.
+    return pair_files(true, {key: path for key, path in predicted.items() if key in true or key[0] not in labeled})
+
+
+def _read_own(pair: FramePair, taxonomy: Taxonomy, rules: Rules) -> SegmentOverlap:
+    """Red is the class, green and blue the instance; true things without a number are crowds."""
+    overlap = _read_step(pair, taxonomy, rules)
+    truth = overlap.truth
+    is_thing = np.append(taxonomy.is_thing, np.zeros(UNKNOWN + 1 - len(taxonomy), bool))[truth.semantic]
+    kind = np.where(is_thing & (truth.instance == 0), CROWD, truth.kind).astype(np.int8)
+    return replace(overlap, truth=replace(truth, kind=kind))
+
+
+_COCO = Benchmark(coco_files.read_taxonomy, "coco", _find_coco, _read_coco, ("pq",))
 BENCHMARKS: dict[str, Benchmark] = {
     "semantic_kitti": Benchmark(SEMANTIC_KITTI, "semantic_kitti", _find_semantic_kitti, _read_label_files, ("pq",)),
     "kitti360": Benchmark(KITTI360_SCAN, "kitti360", _find_kitti360, _read_label_files, ("pq",)),
@@ -277,6 +297,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "cityscapes": replace(_COCO, rules="cityscapes"),
     "vps": replace(_COCO, rules="vps", metrics=("pq", "vpq")),
     "kitti_step": Benchmark(KITTI_STEP, "kitti_step", partial(_find_named, ".png"), _read_step, ("stq", "vpq")),
+    "folder": Benchmark(read_classes, "coco", _find_own, _read_own, ("pq", "mask_ap")),
 }
 
 
@@ -290,7 +311,8 @@ def open_benchmark(name: str, truth: Path, prediction: Path) -> tuple[Benchmark,
         if not path.exists():
             raise FileNotFoundError(f"{path}: no such file or folder")
     benchmark = BENCHMARKS[name]
-    taxonomy = coco_files.read_taxonomy(truth) if benchmark.taxonomy is None else benchmark.taxonomy
+    known = benchmark.taxonomy
+    taxonomy = known if isinstance(known, Taxonomy) else known(truth)
     return benchmark, taxonomy, benchmark.find(truth, prediction)
 
 

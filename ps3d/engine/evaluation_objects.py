@@ -1,16 +1,21 @@
-"""Benchmarks that are scored on lists of objects: MOTS text files, and KITTI-360's accumulated windows."""
+"""Benchmarks scored on lists of objects: MOTS text files, KITTI-360's accumulated windows, COCO's scored masks."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ps3d.datasets.kitti360_windows import read_window
 from ps3d.engine.evaluate import Evaluation
 from ps3d.metrics import kitti360_ap
+from ps3d.metrics.coco_files import read_id_map
 from ps3d.metrics.errors import WorstFrames
+from ps3d.metrics.mask_ap import Mask, ScoredMask, count_masks
 from ps3d.metrics.mots_files import read_mots, read_objects
 from ps3d.metrics.result import total
+from ps3d.ops import run_length
 from ps3d.structures import Category, Taxonomy
 
 MOTS = Taxonomy("mots", tuple(Category(n, (i,), True, (128, 128, 128)) for i, n in ((1, "car"), (2, "pedestrian"))))
@@ -27,8 +32,8 @@ def evaluate_objects(truth: Path, prediction: Path, benchmark: str) -> Evaluatio
         FileNotFoundError, ValueError: names the file.
     """
     for path in (truth, prediction):
-        if not path.is_dir():
-            raise FileNotFoundError(f"{path}: no such folder")
+        if not (path.is_file() if benchmark == "coco_masks" else path.is_dir()):
+            raise FileNotFoundError(f"{path}: no such {'file' if benchmark == 'coco_masks' else 'folder'}")
     return OBJECT_BENCHMARKS[benchmark](truth, prediction)
 
 
@@ -76,7 +81,58 @@ def _evaluate_windows(truth: Path, prediction: Path) -> Evaluation:
     return Evaluation(WINDOWS, {("kitti360_ap", "official"): total(states)}, len(states), WorstFrames(0))
 
 
+def _evaluate_scored_masks(truth: Path, prediction: Path) -> Evaluation:
+    """Mask AP. Truth: COCO's panoptic JSON with its PNGs, or an instance JSON of run lengths. Prediction: COCO's list
+    of results, `{"image_id", "category_id", "segmentation": {"size", "counts"}, "score"}`."""
+    content = json.loads(truth.read_text(encoding="utf-8"))
+    categories = [c for c in content["categories"] if c.get("isthing", 1)]
+    name_of = {c["id"]: c["name"] for c in categories}
+    masks: dict[Any, dict[str, list[Mask]]] = {image["id"]: {} for image in content["images"]}
+    for entry in content["annotations"]:
+        for category, mask in _true_masks(entry, truth):
+            if category in name_of:
+                masks[entry["image_id"]].setdefault(name_of[category], []).append(mask)
+    found: dict[Any, dict[str, list[ScoredMask]]] = {image: {} for image in masks}
+    results = json.loads(prediction.read_text(encoding="utf-8"))
+    if not isinstance(results, list):
+        raise ValueError(f"{prediction}: expected COCO's list of results, one object per mask with a score")
+    for entry in results:
+        if entry["image_id"] not in found or entry["category_id"] not in name_of:
+            raise ValueError(
+                f"{prediction}: image {entry['image_id']}, category {entry['category_id']}: not in {truth}"
+            )
+        scored = ScoredMask(_runs(entry["segmentation"], prediction), float(entry["score"]))
+        found[entry["image_id"]].setdefault(name_of[entry["category_id"]], []).append(scored)
+    names = list(name_of.values())
+    counts = total(count_masks(masks[image], found[image], names) for image in sorted(masks))
+    kept = tuple(Category(c["name"], (c["id"],), True, (128, 128, 128)) for c in categories)
+    taxonomy = Taxonomy(truth.stem, kept, void_raw_ids=(-1,))
+    return Evaluation(taxonomy, {("mask_ap", "official"): counts}, len(masks), WorstFrames(0))
+
+
+def _true_masks(entry: Mapping[str, Any], truth: Path) -> list[tuple[int, Mask]]:
+    """(category, mask) of one annotation: a single mask, or all segments of a panoptic picture."""
+    if "segments_info" not in entry:
+        runs = _runs(entry["segmentation"], truth)
+        stated = entry.get("area", run_length.area(runs))
+        return [(entry["category_id"], Mask(runs, stated, bool(entry.get("iscrowd"))))]
+    ids = read_id_map(truth.with_suffix("") / entry["file_name"])
+    return [
+        (s["category_id"], Mask(run_length.runs_of_mask(ids == s["id"]), s["area"], bool(s.get("iscrowd"))))
+        for s in entry["segments_info"]
+    ]
+
+
+def _runs(segmentation: Any, where: Path) -> run_length.Runs:
+    """Run lengths, as COCO's text or as a list."""
+    if not isinstance(segmentation, Mapping):
+        raise ValueError(f"{where}: polygons; take the panoptic JSON, or write the masks as run lengths")
+    counts = segmentation["counts"]
+    return np.array(counts, np.int64) if isinstance(counts, list) else run_length.decode_runs(counts)
+
+
 OBJECT_BENCHMARKS: dict[str, Callable[[Path, Path], Evaluation]] = {
     "mots": _evaluate_mots,
     "kitti360_windows": _evaluate_windows,
+    "coco_masks": _evaluate_scored_masks,
 }

@@ -7,8 +7,11 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from ps3d.metrics.result import Result
+from ps3d.metrics.rules import Rules
+from ps3d.metrics.segments import CROWD, SEGMENT, SegmentOverlap, merge_labels
 from ps3d.ops import run_length
 from ps3d.ops.compiled import compiled
+from ps3d.structures import Taxonomy
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
@@ -114,7 +117,46 @@ def _count_class(truth: Sequence[Mask], prediction: Sequence[ScoredMask]) -> Cla
             shared = run_length.intersection(detection.runs, mask.runs)
             whole = area[d] if mask.is_crowd else area[d] + run_length.area(mask.runs) - shared
             iou[d, g] = shared / whole if whole else 0.0
-    shape = len(SIZES), len(THRESHOLDS), len(found)
+    return _match_class(score[order], area, true_area, is_crowd, iou)
+
+
+def count_masks_overlap(overlap: SegmentOverlap, taxonomy: Taxonomy, rules: Rules) -> MaskApCounts:
+    """The objects of one panoptic labeling, which has no scores: every one is as sure as the next.
+
+    Things without a number, and what the truth says is a crowd, are crowds; a prediction inside one is ignored.
+    """
+    overlap = merge_labels(overlap, taxonomy)
+    truth, prediction = overlap.truth, overlap.prediction
+    classes = {}
+    for class_id in taxonomy.thing_ids():
+        is_crowd = (truth.kind == CROWD) | (truth.instance == 0)
+        true = np.flatnonzero((truth.semantic == class_id) & np.isin(truth.kind, (SEGMENT, CROWD)))
+        is_found = (prediction.semantic == class_id) & (prediction.kind == SEGMENT) & (prediction.instance > 0)
+        found = np.flatnonzero(is_found)
+        # COCO looks at the first hundred; without scores these are the largest.
+        found = found[np.argsort(-prediction.area[found], kind="stable")[:MOST]]
+        row, column = np.full(len(prediction), -1), np.full(len(truth), -1)
+        row[found], column[true] = np.arange(len(found)), np.arange(len(true))
+        place = row[overlap.prediction_place], column[overlap.truth_place]
+        kept = (place[0] >= 0) & (place[1] >= 0)
+        shared = np.zeros((len(found), len(true)))
+        shared[place[0][kept], place[1][kept]] = overlap.shared[kept]
+        area, true_area = prediction.area[found].astype(float), truth.area[true].astype(float)
+        whole = area[:, None] + np.where(is_crowd[true], 0.0, true_area - shared)
+        iou = shared / np.maximum(whole, 1.0)
+        classes[taxonomy.names[class_id]] = _match_class(np.ones(len(found)), area, true_area, is_crowd[true], iou)
+    return MaskApCounts(classes)
+
+
+def _match_class(
+    score: Float64[np.ndarray, "detections"],
+    area: Float64[np.ndarray, "detections"],
+    true_area: Float64[np.ndarray, "truths"],
+    is_crowd: Bool[np.ndarray, "truths"],
+    iou: Float64[np.ndarray, "detections truths"],
+) -> ClassDetections:
+    """Match the detections of one image and class, best first; the IoU with a crowd is the share inside it."""
+    shape = len(SIZES), len(THRESHOLDS), len(score)
     is_matched, is_ignored = np.zeros(shape, bool), np.zeros(shape, bool)
     truths = np.zeros(len(SIZES), np.int64)
     for i, (low, high) in enumerate(SIZES.values()):
@@ -124,7 +166,7 @@ def _count_class(truth: Sequence[Mask], prediction: Sequence[ScoredMask]) -> Cla
         _match(iou[:, place], skips[place], is_crowd[place], THRESHOLDS, is_matched[i], is_ignored[i])
         is_ignored[i] |= ~is_matched[i] & ((area < low) | (area > high))
         truths[i] = (~skips).sum()
-    return ClassDetections(score[order], np.arange(len(found)), is_matched, is_ignored, truths)
+    return ClassDetections(score, np.arange(len(score)), is_matched, is_ignored, truths)
 
 
 @compiled

@@ -12,6 +12,7 @@ import pytest
 
 from ps3d.datasets.kitti360_files import read_png, write_png, write_scan
 from ps3d.datasets.kitti360_windows import STATIC_POINT, write_window
+from ps3d.ops.run_length import encode_runs, runs_of_mask
 
 ROOT = Path(__file__).parents[2]
 
@@ -149,6 +150,59 @@ def test_kitti360_images(figures: Any, tmp_path: Path) -> None:
     road = (truth == 7000).sum() - 100, (truth == 7000).sum() + 120
     assert found["pq_things"] == pytest.approx(1 / (1 + 0.5 + 1) / 9)
     assert found["pq_stuff"] == pytest.approx((1 + road[0] / road[1]) / 11)
+
+
+@pytest.fixture
+def cells(tmp_path: Path) -> tuple[Path, Path]:
+    """An own folder with three cells and a crowd in two pictures; a prediction of two of them and one more."""
+    truth = np.zeros((40, 60, 3), np.uint8)
+    truth[2:12, 2:22], truth[2:12, 30:50], truth[20:30, 2:22] = (1, 0, 1), (1, 0, 2), (1, 0, 0)
+    other = np.zeros((40, 60, 3), np.uint8)
+    other[2:12, 2:22] = (1, 1, 5)
+    found = truth.copy()
+    found[2:12, 30:50] = 0
+    found[20:30, 4:14] = (1, 0, 9)  # inside the crowd
+    found[33:38, 40:50] = (1, 0, 3)  # invented
+    root, prediction = tmp_path / "own", tmp_path / "out"
+    root.mkdir()
+    (root / "classes.yaml").write_text("- {name: background}\n- {name: cell, is_thing: true}\n")
+    for name, label, answer in (("a", truth, found), ("b", other, other)):
+        write_png(root / "dish" / "labels" / f"{name}.png", label)
+        write_png(prediction / "dish" / "labels" / f"{name}.png", answer)
+    return root, prediction
+
+
+def test_own_folder_gives_pq_and_mask_ap(figures: Any, cells: tuple[Path, Path]) -> None:
+    found = figures(*cells, "folder", "--rules", "official")
+    assert found["pq_things"] == pytest.approx(2 / (2 + 0.5 + 0.5))
+    # Three detections that count, two of them exact; the order of equal scores is by picture, then by area.
+    assert found["ap50"] == pytest.approx((34 + 33 * 2 / 3) / 101, abs=1e-9)
+    assert found["ar_100"] == pytest.approx(2 / 3)
+
+
+def test_scored_masks_of_coco(figures: Any, cells: tuple[Path, Path], tmp_path: Path) -> None:
+    masks = []
+    for name in ("a", "b"):
+        rgb = read_png(cells[0] / "dish" / "labels" / f"{name}.png").astype(int)
+        masks += [(name, rgb[..., 1] * 256 + rgb[..., 2] == n) for n in np.unique(rgb[..., 1:] @ [256, 1]) if n]
+    size = [40, 60]
+    annotations, results = [], []
+    for number, (name, mask) in enumerate(masks):
+        counts = encode_runs(runs_of_mask(mask))
+        segmentation = {"size": size, "counts": counts}
+        annotations.append({"image_id": name, "category_id": 3, "segmentation": segmentation, "area": int(mask.sum())})
+        if number != 1:
+            results.append({"image_id": name, "category_id": 3, "segmentation": segmentation, "score": 0.9})
+    images = [{"id": "a"}, {"id": "b"}]
+    content = {"images": images, "annotations": annotations, "categories": [{"id": 3, "name": "cell"}]}
+    (tmp_path / "truth.json").write_text(json.dumps(content))
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    found = figures(tmp_path / "truth.json", tmp_path / "results.json", "coco_masks")
+    assert found["ap"] == pytest.approx(67 / 101)
+    content["annotations"][0]["segmentation"] = [[0, 0, 1, 1, 2, 2]]
+    (tmp_path / "truth.json").write_text(json.dumps(content))
+    with pytest.raises(SystemExit, match="polygons"):
+        figures(tmp_path / "truth.json", tmp_path / "results.json", "coco_masks")
 
 
 def test_the_worst_frames_are_drawn(figures: Any, tmp_path: Path) -> None:
