@@ -36,7 +36,8 @@ class ImageModelSettings:
 
     Attributes:
         architecture: whose network, loss and merge.
-        backbone: a name in `ps3d.models.image_backbones.FAMILIES`, or for eomt in `image_queries.VIT_WIDTHS`.
+        backbone: a name in `ps3d.models.image_backbones.FAMILIES`; for deeplab, panoptic_fpn and fcn_mask_rcnn also in
+            `ADAPTED` there; for eomt in `image_queries.VIT_WIDTHS`.
         is_paper: the paper's widths and depths instead of those for a CPU.
         queries: of the query networks; 0 = as many as the size has.
         scale: of the network's input to the pictures on disk.

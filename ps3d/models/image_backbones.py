@@ -1,4 +1,4 @@
-"""Backbones for pictures, by name: configurations of the transformers library, weights from a local folder.
+"""Backbones for pictures, by name, mostly of the transformers library; weights from a local folder.
 
 Nothing is downloaded: a backbone starts with random weights unless a folder with weights is named.
 """
@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from torch import nn
+
+from ps3d.models.image_adapters import build_dino, build_efficientnet
+from ps3d.models.image_mobilenet import LARGE, SMALL, build_mobilenet
 
 STAGES = ["stage1", "stage2", "stage3", "stage4"]
 
@@ -53,6 +56,18 @@ FAMILIES: dict[str, _Family] = {
 }
 """`tiny` and `small` are ResNets narrow enough for a CPU; the others have the sizes of their papers."""
 
+ADAPTED: dict[str, Callable[[str | Path], nn.Module]] = {
+    "efficientnet_b0": lambda weights: build_efficientnet(import_transformers(), 1.0, 1.0, weights),
+    "efficientnet_b3": lambda weights: build_efficientnet(import_transformers(), 1.2, 1.4, weights),
+    "efficientnet_b5": lambda weights: build_efficientnet(import_transformers(), 1.6, 2.2, weights),
+    "mobilenet_v3_small": lambda weights: build_mobilenet(SMALL, weights),
+    "mobilenet_v3_large": lambda weights: build_mobilenet(LARGE, weights),
+    "dinov2_small": lambda weights: build_dino(import_transformers(), 384, 12, 6, weights),
+    "dinov2_base": lambda weights: build_dino(import_transformers(), 768, 12, 12, weights),
+    "dinov2_large": lambda weights: build_dino(import_transformers(), 1024, 24, 16, weights),
+}
+"""Backbones that become pyramids here, for networks with heads of our own: deeplab, panoptic_fpn, fcn_mask_rcnn."""
+
 
 def backbone_config(name: str, stages: list[str] | None = None) -> Any:
     """The transformers configuration of a backbone that returns the maps of these stages.
@@ -61,8 +76,10 @@ def backbone_config(name: str, stages: list[str] | None = None) -> Any:
         KeyError: an unknown name; lists the known ones.
         ImportError: transformers is missing; says how to get it.
     """
+    if name in ADAPTED:
+        raise KeyError(f"{name!r} is for deeplab, panoptic_fpn and fcn_mask_rcnn; here there are {', '.join(FAMILIES)}")
     if name not in FAMILIES:
-        raise KeyError(f"no image backbone {name!r}; there are {', '.join(FAMILIES)}")
+        raise KeyError(f"no image backbone {name!r}; there are {', '.join([*FAMILIES, *ADAPTED])}")
     family = FAMILIES[name]
     return getattr(import_transformers(), family.config)(**family.sizes, out_features=stages or STAGES)
 
@@ -78,11 +95,16 @@ def build_backbone(name: str, weights: str | Path = "", output_stride: int = 32)
         ValueError: a stride this backbone cannot have.
         FileNotFoundError: no such folder of weights.
     """
+    if weights and not Path(weights).is_dir():
+        raise FileNotFoundError(f"{weights}: no folder of weights; leave it empty for random weights")
+    if name in ADAPTED:
+        if output_stride != 32:
+            raise ValueError(f"backbone {name!r}: output strides below 32 are for ResNets; take 32")
+        backbone = ADAPTED[name](weights)
+        return backbone, list(backbone.channels)  # type: ignore[arg-type]
     config = backbone_config(name)
     build: Callable[..., nn.Module] = import_transformers().AutoBackbone.from_config
     if weights:
-        if not Path(weights).is_dir():
-            raise FileNotFoundError(f"{weights}: no folder of weights; leave it empty for random weights")
         backbone = import_transformers().AutoBackbone.from_pretrained(
             weights, out_features=STAGES, local_files_only=True
         )

@@ -243,6 +243,44 @@ def test_backbones_give_four_maps(name):
     assert [m.shape[2] for m in maps] == [16, 8, 4, 2]
 
 
+@pytest.mark.parametrize("name", ["efficientnet_b0", "mobilenet_v3_small", "mobilenet_v3_large", "dinov2_small"])
+def test_adapted_backbones_give_four_maps_to_a_network(name):
+    torch.manual_seed(0)
+    backbone, channels = build_backbone(name)
+    with torch.inference_mode():
+        maps = backbone.eval()(torch.rand(1, 3, 64, 96)).feature_maps
+    assert [tuple(m.shape[1:]) for m in maps] == [
+        (c, 64 // s, 96 // s) for c, s in zip(channels, (4, 8, 16, 32), strict=True)
+    ]
+    assert all(torch.isfinite(m).all() for m in maps)
+    with torch.device("meta"):
+        model = PanopticDeepLab(PAINTED, name, DeepLabSizes(32, 32, 32, (16, 16), (16, 16), 16, (1, 2, 3)), 32)
+    assert model.backbone.channels == channels
+    with pytest.raises(KeyError, match="panoptic_fpn"):
+        BUILDERS["mask2former"](PAINTED, name, TINY)
+
+
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [
+        ("efficientnet_b0", 5.289 - 1.281 - 0.412),  # without the classifier and the convolution before it
+        ("efficientnet_b5", 27.29),
+        ("mobilenet_v3_small", 2.542856 - 1.615848),
+        ("mobilenet_v3_large", 5.483032 - 2.51108),
+    ],
+)
+def test_parameters_of_adapted_backbones_are_the_published_ones(name, published):
+    with torch.device("meta"):
+        backbone, _ = build_backbone(name)
+    assert millions(backbone) == pytest.approx(published, rel=0.002)
+
+
+def test_parameters_of_dinov2_are_the_published_ones():
+    with torch.device("meta"):
+        sizes = [millions(build_backbone(f"dinov2_{size}")[0].network) for size in ("small", "base", "large")]
+    assert sizes == pytest.approx([22.06, 86.58, 304.37], rel=0.001)
+
+
 def test_an_unknown_backbone_is_answered_with_the_known_ones():
     with pytest.raises(KeyError, match="resnet50"):
         build_backbone("resnet51")
