@@ -25,12 +25,12 @@ class ResidualBlock(SparseModule):
         self.shortcut_norm = None if is_same else VoxelNorm(out_channels)
 
     def forward(self, x: SparseTensor) -> SparseTensor:
-        inner = torch.relu_(self.norm1(self.conv1(x).features))
-        inner = self.norm2(self.conv2(x.replace(inner)).features)
+        inner = self.norm1(self.conv1(x).features, relu=True)
+        inner = self.conv2(x.replace(inner)).features
         outer = x.features
         if self.shortcut is not None and self.shortcut_norm is not None:
             outer = self.shortcut_norm(self.shortcut(x).features)
-        return x.replace(torch.relu_(inner + outer))
+        return x.replace(self.norm2(inner, outer, relu=True))
 
 
 class _Level(SparseModule):
@@ -43,7 +43,7 @@ class _Level(SparseModule):
 
     def forward(self, x: SparseTensor) -> SparseTensor:
         x = self.conv(x)
-        return x.replace(torch.relu_(self.norm(x.features)))
+        return x.replace(self.norm(x.features, relu=True))
 
 
 class SparseUnet(nn.Module):

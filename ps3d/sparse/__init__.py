@@ -11,8 +11,8 @@ from ps3d.sparse.layers import (
     SparseModule,
     SparseSequential,
     SubmanifoldConv3d,
-    VoxelNorm,
 )
+from ps3d.sparse.normalization import VoxelNorm
 from ps3d.sparse.points import features_at_points, features_of_voxels
 from ps3d.sparse.tensor import Grid, SparseTensor, stack_voxels
 

@@ -200,21 +200,3 @@ class SparseSequential(nn.Sequential):
         for layer in self:
             x = layer(x) if isinstance(layer, (SparseModule, SparseSequential)) else x.replace(layer(x.features))
         return x
-
-
-class VoxelNorm(nn.BatchNorm1d):
-    """Batch normalization over voxels that survives tiny levels.
-
-    With fewer than `least_rows` voxels a batch has no statistics worth the name (torch refuses one row): such a batch
-    is normalized by the running statistics and leaves them as they are. Parameters are those of `nn.BatchNorm1d`.
-    """
-
-    def __init__(self, channels: int, eps: float = 1e-5, momentum: float = 0.1, least_rows: int = 8) -> None:
-        super().__init__(channels, eps, momentum)
-        self.least_rows = least_rows
-
-    def forward(self, input: Float[Tensor, "voxels channels"]) -> Float[Tensor, "voxels channels"]:
-        if self.training and len(input) < self.least_rows:
-            scale = self.weight * torch.rsqrt(self.running_var + self.eps)  # type: ignore[operator]
-            return (input - self.running_mean) * scale + self.bias  # type: ignore[operator]
-        return super().forward(input)

@@ -5,6 +5,7 @@ torch's, kill forked children, and would double the compile time. A forked child
 """
 
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -49,4 +50,30 @@ def run_in_parts(work: Callable[[int, int], None], count: int, parts_per_thread:
         return
     parts = min(count, threads * parts_per_thread)
     bounds = [count * part // parts for part in range(parts + 1)]
-    list(_POOL.get(threads).map(work, bounds[:-1], bounds[1:]))
+    run_in_ranges(work, list(zip(bounds[:-1], bounds[1:], strict=True)))
+
+
+def run_in_ranges(work: Callable[[int, int], None], ranges: list[tuple[int, int]]) -> None:
+    """Call `work(first, last)` on each range, over all threads; this thread takes part."""
+    if thread_count() <= 1 or len(ranges) <= 1:
+        for first, last in ranges:
+            work(first, last)
+        return
+    left = iter(ranges)
+    lock = threading.Lock()
+
+    def take() -> None:
+        while True:
+            with lock:
+                bounds = next(left, None)
+            if bounds is None:
+                return
+            work(*bounds)
+
+    helpers = min(thread_count(), len(ranges)) - 1
+    others = [_POOL.get(helpers).submit(take) for _ in range(helpers)]
+    try:
+        take()
+    finally:
+        for other in others:
+            other.result()

@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
+from ps3d.engine.threads import keep_freed_memory
 from ps3d.models.sparse_unet import SparseUnet
 from ps3d.ops.voxelize import voxelize
 from ps3d.sparse import (
@@ -328,6 +329,7 @@ def main() -> None:
     parser.add_argument("--memory-of", choices=["ours", "naive"], help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    keep_freed_memory()
     scan = cast_scan()
     coordinates, shape, _ = stack_voxels([voxelize(scan, options.voxel_size)])
     if options.memory_of:

@@ -1,0 +1,252 @@
+"""Batch normalization over voxels, with the shortcut and the ReLU behind it in the same passes over memory.
+
+On a CPU the features of a level do not fit the cache, so each further pass over them costs as much as a small
+convolution. Where the portable backend computes, normalization, shortcut and ReLU read and write them once; everywhere
+else torch's own operations do the same. Statistics are taken over chunks of rows and joined in chunk order (Chan,
+Golub and LeVeque 1979): the same bits for any number of threads.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from ps3d.ops.compiled import compiled
+from ps3d.sparse.backend import backend_name
+from ps3d.sparse.threads import run_in_parts
+
+_CHUNK_ROWS = 256
+_SHARED_VALUES = 2**18
+
+
+class VoxelNorm(nn.BatchNorm1d):
+    """Batch normalization over voxels that survives tiny levels, with an optional shortcut and ReLU behind it.
+
+    With fewer than `least_rows` voxels a batch has no statistics worth the name (torch refuses one row): such a batch
+    is normalized by the running statistics and leaves them as they are. Parameters are those of `nn.BatchNorm1d`.
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-5, momentum: float = 0.1, least_rows: int = 8) -> None:
+        super().__init__(channels, eps, momentum)
+        self.least_rows = least_rows
+
+    def forward(
+        self,
+        input: Float[Tensor, "voxels channels"],
+        shortcut: Float[Tensor, "voxels channels"] | None = None,
+        relu: bool = False,
+    ) -> Float[Tensor, "voxels channels"]:
+        """relu(normalized + shortcut); without `shortcut` and `relu` the normalized features."""
+        has_statistics = self.training and len(input) >= self.least_rows
+        if self._is_fused(input, shortcut, has_statistics):
+            return self._fused(input, shortcut, relu, has_statistics)
+        if has_statistics or not self.training:
+            result = super().forward(input)
+        else:
+            scale = self.weight * torch.rsqrt(self.running_var + self.eps)  # type: ignore[operator]
+            result = (input - self.running_mean) * scale + self.bias  # type: ignore[operator]
+        result = result if shortcut is None else result + shortcut
+        return torch.relu_(result) if relu else result
+
+    def _is_fused(self, input: Tensor, shortcut: Tensor | None, has_statistics: bool) -> bool:
+        if input.dtype != torch.float32 or self.weight.dtype != torch.float32 or input.device.type != "cpu":
+            return False
+        if shortcut is not None and shortcut.dtype != torch.float32:
+            return False
+        if not len(input) or backend_name(input.device) != "portable" or torch.is_autocast_enabled("cpu"):
+            return False
+        return has_statistics or not torch.is_grad_enabled()
+
+    def _fused(self, input: Tensor, shortcut: Tensor | None, relu: bool, has_statistics: bool) -> Tensor:
+        input = input.contiguous()
+        shortcut = None if shortcut is None else shortcut.contiguous()
+        if not has_statistics:
+            scale = self.weight * torch.rsqrt(self.running_var + self.eps)  # type: ignore[operator]
+            center: Tensor = self.running_mean  # type: ignore[assignment]
+            return _apply(input.detach(), center, scale.detach(), self.bias.detach(), shortcut, relu)
+        mean, variance = _statistics(input.detach())
+        with torch.no_grad():
+            rows = len(input)
+            self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
+            momentum: float = self.momentum  # type: ignore[assignment]
+            self.running_mean.lerp_(mean.float(), momentum)  # type: ignore[union-attr]
+            self.running_var.lerp_((variance * (rows / (rows - 1))).float(), momentum)  # type: ignore[union-attr]
+        inverse = torch.rsqrt(variance + self.eps)
+        return _Normalize.apply(input, self.weight, self.bias, shortcut, mean, inverse, relu)  # type: ignore[return-value]
+
+
+class _Normalize(torch.autograd.Function):
+    """y = relu((x - mean) * inverse * weight + bias + shortcut) with mean and inverse taken from x itself."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        shortcut: Tensor | None,
+        mean: Tensor,
+        inverse: Tensor,
+        relu: bool,
+    ) -> Tensor:
+        scale = weight.double() * inverse
+        y = _apply(x, mean.float(), scale.float(), bias, shortcut, relu)
+        ctx.save_for_backward(x, y if relu else x, weight, mean, inverse)
+        ctx.relu = relu
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, y, weight, mean, inverse = ctx.saved_tensors
+        gradient, rows = gradient.contiguous(), len(x)
+        center = mean.float()
+        chunks = -(-rows // _CHUNK_ROWS)
+        parts = torch.zeros((chunks, 2, x.shape[1]))
+        needs_shortcut = ctx.needs_input_grad[3]
+        before = torch.empty_like(x) if ctx.relu and needs_shortcut else gradient
+        arrays = (x.numpy(), y.numpy(), gradient.numpy(), before.numpy(), center.numpy(), parts.numpy())
+
+        def add(first: int, last: int) -> None:
+            _sum_gradients(first, last, *arrays, ctx.relu, ctx.relu and needs_shortcut)
+
+        _over_chunks(add, x)
+        total, product = parts.double().sum(0)
+        by_weight, by_bias = product * inverse, total
+        scale = weight.double() * inverse
+        constant = -scale * total / rows
+        slope = -scale * inverse.square() * product / rows
+        result = torch.empty_like(x)
+        masked = ctx.relu and not needs_shortcut
+        factors = tuple(vector.float().numpy() for vector in (scale, constant, slope))
+        ways = (x.numpy(), y.numpy(), before.numpy(), result.numpy(), center.numpy(), *factors)
+
+        def move(first: int, last: int) -> None:
+            _input_gradient(first, last, *ways, masked)
+
+        _over_chunks(move, x)
+        by_shortcut = before if needs_shortcut else None
+        return result, by_weight.float(), by_bias.float(), by_shortcut, None, None, None
+
+
+def _statistics(x: Float32[Tensor, "rows channels"]) -> tuple[Tensor, Tensor]:
+    """Mean and (biased) variance of each channel, in double precision."""
+    rows = len(x)
+    chunks = -(-rows // _CHUNK_ROWS)
+    parts = torch.zeros((chunks, 2, x.shape[1]))
+    arrays = (x.numpy(), parts.numpy())
+
+    def work(first: int, last: int) -> None:
+        _moments(first, last, *arrays)
+
+    _over_chunks(work, x)
+    sizes = torch.full((chunks, 1), float(_CHUNK_ROWS), dtype=torch.float64)
+    sizes[-1] = rows - _CHUNK_ROWS * (chunks - 1)
+    means, squares = parts.double().unbind(1)
+    mean = (means * sizes).sum(0) / rows
+    variance = (squares.sum(0) + ((means - mean).square() * sizes).sum(0)) / rows
+    return mean, variance
+
+
+def _apply(
+    x: Tensor, center: Tensor, scale: Tensor, shift: Tensor, shortcut: Tensor | None, relu: bool
+) -> Float32[Tensor, "rows channels"]:
+    """relu((x - center) * scale + shift + shortcut)."""
+    y = torch.empty_like(x)
+    other = x if shortcut is None else shortcut.detach()
+    vectors = (center.numpy(), scale.numpy(), shift.detach().numpy())
+    arrays = (x.numpy(), *vectors, other.numpy(), y.numpy())
+
+    def work(first: int, last: int) -> None:
+        _scale_rows(first, last, *arrays, shortcut is not None, relu)
+
+    _over_chunks(work, x)
+    return y
+
+
+def _over_chunks(work: Callable[[int, int], None], x: Float32[Tensor, "rows channels"]) -> None:
+    """Call `work` on all chunks; what one thread does sooner than a second one wakes up is not shared."""
+    chunks = -(-len(x) // _CHUNK_ROWS)
+    if x.numel() < _SHARED_VALUES:
+        work(0, chunks)
+    else:
+        run_in_parts(work, chunks, 1)
+
+
+@compiled
+def _moments(first, last, x, parts):
+    """Mean and sum of squared distances from it, for chunks [first, last)."""
+    rows, channels = x.shape
+    for chunk in range(first, last):
+        top, bottom = chunk * _CHUNK_ROWS, min(rows, (chunk + 1) * _CHUNK_ROWS)
+        mean, squares = parts[chunk, 0], parts[chunk, 1]
+        # Sums of distances from the chunk's first row stay small where the mean is large.
+        for row in range(top + 1, bottom):
+            for c in range(channels):
+                mean[c] += x[row, c] - x[top, c]
+        share = np.float32(1 / (bottom - top))
+        for c in range(channels):
+            mean[c] = mean[c] * share + x[top, c]
+        for row in range(top, bottom):
+            for c in range(channels):
+                away = x[row, c] - mean[c]
+                squares[c] += away * away
+
+
+@compiled
+def _scale_rows(first, last, x, center, scale, shift, shortcut, y, has_shortcut, relu):
+    rows, channels = x.shape
+    zero = np.float32(0)
+    for row in range(first * _CHUNK_ROWS, min(rows, last * _CHUNK_ROWS)):
+        if has_shortcut:
+            for c in range(channels):
+                y[row, c] = (x[row, c] - center[c]) * scale[c] + shift[c] + shortcut[row, c]
+        else:
+            for c in range(channels):
+                y[row, c] = (x[row, c] - center[c]) * scale[c] + shift[c]
+        if relu:
+            for c in range(channels):
+                value = y[row, c]
+                # not max(): NaN must stay NaN, as in torch
+                y[row, c] = zero if value < zero else value
+
+
+@compiled
+def _sum_gradients(first, last, x, y, gradient, before, center, parts, is_masked, is_kept):
+    """Sums of the gradient before the ReLU, and of it times x - center; kept in `before` where a shortcut needs it."""
+    rows, channels = x.shape
+    zero = np.float32(0)
+    line = np.empty(channels, np.float32)
+    for chunk in range(first, last):
+        total, product = parts[chunk, 0], parts[chunk, 1]
+        for row in range(chunk * _CHUNK_ROWS, min(rows, (chunk + 1) * _CHUNK_ROWS)):
+            if is_masked:
+                for c in range(channels):
+                    line[c] = gradient[row, c] if y[row, c] > zero else zero
+            else:
+                for c in range(channels):
+                    line[c] = gradient[row, c]
+            if is_kept:
+                for c in range(channels):
+                    before[row, c] = line[c]
+            for c in range(channels):
+                total[c] += line[c]
+                product[c] += line[c] * (x[row, c] - center[c])
+
+
+@compiled
+def _input_gradient(first, last, x, y, before, result, center, scale, constant, slope, is_masked):
+    rows, channels = x.shape
+    zero = np.float32(0)
+    for row in range(first * _CHUNK_ROWS, min(rows, last * _CHUNK_ROWS)):
+        if is_masked:
+            for c in range(channels):
+                value = before[row, c] if y[row, c] > zero else zero
+                result[row, c] = scale[c] * value + constant[c] + slope[c] * (x[row, c] - center[c])
+        else:
+            for c in range(channels):
+                result[row, c] = scale[c] * before[row, c] + constant[c] + slope[c] * (x[row, c] - center[c])
