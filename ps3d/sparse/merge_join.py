@@ -62,14 +62,32 @@ def _power(block_rows):
     return bits
 
 
+@compiled(inline="always")
+def _shift_of(number, z_size, y_size, y_cells, x_cells):
+    """What to add to a key to come to the middle of the line `number` lines behind its own."""
+    line = (z_size * y_size) // 2 + 1 + number
+    dz, dy = line // y_size - z_size // 2, line % y_size - y_size // 2
+    return (dz * y_cells + dy) * x_cells
+
+
+@compiled(inline="always")
+def _walk(keys, place, wanted):
+    """The first place from `place` on whose key is not below `wanted`."""
+    passed = np.uint64(4)
+    while passed == np.uint64(4):
+        passed = np.uint64(keys[place] < wanted) + np.uint64(keys[place + np.uint64(1)] < wanted)
+        passed += np.uint64(keys[place + np.uint64(2)] < wanted) + np.uint64(keys[place + np.uint64(3)] < wanted)
+        place += passed
+    return place
+
+
 @compiled
 def _join(coordinates, z_cells, y_cells, x_cells, z_size, y_size, x_size, block_rows):
     """See `Lists`. Nothing branches on data but a loop that nearly always runs once: wrong guesses cost the most here.
 
     Places are unsigned, because numba wraps negative ones around.
     """
-    none, one, two, three, four = np.uint64(0), np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
-    half = np.uint64(32)
+    none, one, half, x_half = np.uint64(0), np.uint64(1), np.uint64(32), np.uint64(x_size)
     rows = len(coordinates)
     keys = np.empty(rows + x_size + 4, np.int64)
     keys[rows:] = np.iinfo(np.int64).max
@@ -82,35 +100,48 @@ def _join(coordinates, z_cells, y_cells, x_cells, z_size, y_size, x_size, block_
     blocks = max(1, (rows + block_rows - 1) // block_rows)
     pairs = np.empty((middle, rows), np.uint64)
     begins = np.zeros((middle, blocks + 1), np.int64)
-    found = np.zeros(x_size, np.uint64)
-    for line in range((z_size * y_size) // 2, z_size * y_size):
-        dz, dy = line // y_size - z_size // 2, line % y_size - y_size // 2
-        is_own = dz == 0 and dy == 0
-        first = 1 if is_own else -reach
-        shift = (dz * y_cells + dy) * x_cells + first
-        offsets = reach + 1 - first
-        k = line * x_size + reach + first - middle - 1
-        list_of = pairs[k : k + offsets]
-        found[:] = none
-        walker = none
+    found = np.zeros(2 * x_size + 1, np.uint64)
+    lines = (z_size * y_size) // 2
+    for offset in range(reach):
+        found[offset] = none
+    for block in range(blocks):
+        for row in range(np.uint64(block * block_rows), np.uint64(min(rows, (block + 1) * block_rows))):
+            ahead = row + one
+            for offset in range(np.uint64(reach)):
+                pairs[offset, found[offset]] = (row << half) | ahead
+                is_met = np.uint64(keys[ahead] == keys[row] + np.int64(offset) + 1)
+                found[offset] += is_met
+                ahead += is_met
+        for offset in range(reach):
+            begins[offset, block + 1] = found[offset]
+    for number in range(0, lines, 2):
+        # Two lines at a time: a walk waits for each of its steps, and two walks wait side by side.
+        left = reach + number * x_size
+        right = left + x_size if number + 1 < lines else left
+        left_shift = _shift_of(number, z_size, y_size, y_cells, x_cells) - reach
+        right_shift = _shift_of(min(number + 1, lines - 1), z_size, y_size, y_cells, x_cells) - reach
+        left_lists, right_lists = pairs[left : left + x_size], pairs[right : right + x_size]
+        for offset in range(2 * x_size):
+            found[offset] = none
+        left_walker = right_walker = none
         for block in range(blocks):
             for row in range(np.uint64(block * block_rows), np.uint64(min(rows, (block + 1) * block_rows))):
-                wanted = keys[row] + shift
-                if is_own:
-                    walker = row + one
-                passed = four
-                while passed == four:
-                    passed = np.uint64(keys[walker] < wanted) + np.uint64(keys[walker + one] < wanted)
-                    passed += np.uint64(keys[walker + two] < wanted) + np.uint64(keys[walker + three] < wanted)
-                    walker += passed
-                ahead = walker
-                for offset in range(np.uint64(offsets)):
-                    list_of[offset, found[offset]] = (row << half) | ahead
-                    is_met = np.uint64(keys[ahead] == wanted + np.int64(offset))
-                    found[offset] += is_met
-                    ahead += is_met
-            for offset in range(offsets):
-                begins[k + offset, block + 1] = found[offset]
+                left_wanted, right_wanted = keys[row] + left_shift, keys[row] + right_shift
+                left_walker = _walk(keys, left_walker, left_wanted)
+                right_walker = _walk(keys, right_walker, right_wanted)
+                left_ahead, right_ahead = left_walker, right_walker
+                for offset in range(np.uint64(x_size)):
+                    left_lists[offset, found[offset]] = (row << half) | left_ahead
+                    right_lists[offset, found[offset + x_half]] = (row << half) | right_ahead
+                    is_left = np.uint64(keys[left_ahead] == left_wanted + np.int64(offset))
+                    is_right = np.uint64(keys[right_ahead] == right_wanted + np.int64(offset))
+                    found[offset] += is_left
+                    found[offset + x_half] += is_right
+                    left_ahead += is_left
+                    right_ahead += is_right
+            for offset in range(x_size):
+                begins[left + offset, block + 1] = found[offset]
+                begins[right + offset, block + 1] = found[x_size + offset]
     return pairs, begins
 
 

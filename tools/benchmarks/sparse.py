@@ -164,7 +164,10 @@ def peak_megabytes(contestant: str, coordinates: Tensor, shape: tuple[int, int, 
         before = int(sizes.read().split()[1]) * resource.getpagesize() / 1024
     with convolving(naive_convolve) if contestant == "naive" else contextlib.nullcontext():
         step(network, lambda: SparseTensor(features, coordinates, shape, 1), labels)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    # Not ru_maxrss: a child inherits the peak of the process that started it.
+    with open("/proc/self/status") as status:
+        peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+    return (peak - before) / 1024
 
 
 def compare_memory(console: Console, voxel_size: float) -> None:
