@@ -4,6 +4,7 @@ The compiled kernels release the GIL, so plain Python threads run them side by s
 torch's, kill forked children, and would double the compile time. A forked child (a DataLoader worker) works alone.
 """
 
+import itertools
 import os
 import threading
 from collections.abc import Callable
@@ -50,7 +51,7 @@ def run_in_parts(work: Callable[[int, int], None], count: int, parts_per_thread:
         return
     parts = min(count, threads * parts_per_thread)
     bounds = [count * part // parts for part in range(parts + 1)]
-    run_in_ranges(work, list(zip(bounds[:-1], bounds[1:], strict=True)))
+    run_in_ranges(work, list(itertools.pairwise(bounds)))
 
 
 def run_in_ranges(work: Callable[[int, int], None], ranges: list[tuple[int, int]]) -> None:
