@@ -16,6 +16,7 @@ from PIL import UnidentifiedImageError
 from ps3d.ops.atomic_file import atomic_write
 from ps3d.ops.compiled import compiled
 from ps3d.ops.geometry import sweep_fraction_from_azimuth
+from ps3d.ops.png import encode_png
 from ps3d.structures import SWEEP_SECONDS, Scan
 
 
@@ -177,12 +178,9 @@ def read_png(path: str | Path) -> UInt8[np.ndarray, "..."] | UInt16[np.ndarray, 
 
 
 def write_png(path: str | Path, pixels: UInt8[np.ndarray, "..."] | UInt16[np.ndarray, "height width"]) -> None:
-    """Write a picture (uint8, 3 channels) or a map (uint8 or uint16).
-
-    Compression level 1: five times faster than Pillow's default for a tenth more bytes.
-    """
+    """Write a picture (uint8, 3 channels) or a map (uint8 or uint16)."""
     with atomic_write(path) as name:
-        Picture.fromarray(pixels).save(name, compress_level=1)
+        name.write_bytes(encode_png(pixels))
 
 
 def read_confidence(path: str | Path) -> Float32[np.ndarray, "height width"]:

@@ -304,7 +304,7 @@ def take_pictures(
         maps = {
             "semantic": picture.semantic,
             "instance": picture.instance,
-            "semantic_rgb": COLORS[picture.semantic],
+            "semantic_rgb": np.take(COLORS, picture.semantic, 0, mode="clip"),
             "confidence": np.full(size, 65535, np.uint16),
         }
         for kind, values in maps.items():

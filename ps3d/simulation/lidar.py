@@ -11,7 +11,8 @@ from jaxtyping import Float32, Float64, Int32
 
 from ps3d.ops.compiled import compiled
 from ps3d.simulation.materials import material_table
-from ps3d.simulation.raycasting import RayScene
+from ps3d.simulation.raycasting import CORNERS, RayScene
+from ps3d.simulation.sine import sine
 from ps3d.simulation.traffic import Traffic
 from ps3d.structures import SWEEP_SECONDS
 
@@ -208,7 +209,7 @@ def _window_around(
         signed: azimuth of each firing, -pi..pi.
     """
     nothing = np.zeros(0, np.int64), np.zeros(0, np.int64)
-    corners = np.where(_CORNERS, scene.high, scene.low).astype(np.float64)
+    corners = np.where(CORNERS, scene.high, scene.low).astype(np.float64)
     seen, gaps = [], []
     for turn, place, pose in zip(rotation, position, ends, strict=True):
         sensor = (pose[:3, 3] - place) @ turn
@@ -228,9 +229,6 @@ def _window_around(
     lowest = np.arctan2(low, nearest if low < 0 else farthest) - 0.04
     highest = np.arctan2(high, nearest if high > 0 else farthest) + 0.04
     return np.flatnonzero((beams.elevation > lowest) & (beams.elevation < highest)), columns
-
-
-_CORNERS = np.array([[x, y, z] for x in (False, True) for y in (False, True) for z in (False, True)])
 
 
 def _cast_actor(scene: RayScene, pose, rows, columns, rays, answer: _Answer, first: int, number: int) -> bool:
@@ -320,20 +318,10 @@ def _is_blind(azimuth, elevation, chance):
 
 
 @compiled(inline="always")
-def _sine(x):
-    """Sine, right to 4e-6: a fifth of the time of the exact one, and there are ten in each point's stains."""
-    half_turns = np.floor(x * 0.3183098861837907 + 0.5)
-    r = x - half_turns * 3.141592653589793
-    square = r * r
-    value = r * (1 + square * (-0.16666667 + square * (0.0083333 + square * (-0.00019841 + square * 2.7e-6))))
-    return value if half_turns - 2 * np.floor(0.5 * half_turns) == 0 else -value
-
-
-@compiled(inline="always")
 def _patch(x, y, z):
     """Stains: neighboring points of a surface are alike. Unit variance, roughly, over decimeters and meters."""
-    coarse = _sine(1.3 * x + 1.7 * _sine(0.9 * y + 0.7 * z)) * _sine(1.1 * y + 1.5 * _sine(0.8 * x + z))
-    fine = _sine(9.1 * x + 2.0 * _sine(5.3 * y)) * _sine(8.3 * y + 2.0 * _sine(6.1 * z + 1.2 * x))
+    coarse = sine(1.3 * x + 1.7 * sine(0.9 * y + 0.7 * z)) * sine(1.1 * y + 1.5 * sine(0.8 * x + z))
+    fine = sine(9.1 * x + 2.0 * sine(5.3 * y)) * sine(8.3 * y + 2.0 * sine(6.1 * z + 1.2 * x))
     return 1.4 * (coarse + fine)
 
 

@@ -13,6 +13,9 @@ from ps3d.simulation.meshes import Mesh
 MISSED = -1
 """Look of a ray that hits nothing."""
 
+CORNERS = np.array([[x, y, z] for x in (False, True) for y in (False, True) for z in (False, True)])
+"""Of a box: True where a corner has the higher coordinate."""
+
 LOOK = np.dtype(
     [("semantic", "u1"), ("instance", "<u2"), ("material", "u1"), ("gain", "<f4"), ("color", "<f4", 3)]
 )  # fmt: skip
@@ -66,7 +69,7 @@ class RayScene:
         self.low, self.high = mesh.vertices.min(0), mesh.vertices.max(0)
         self._look_of_face = mesh.look_of_face
         self._scene = o3d.t.geometry.RaycastingScene(nthreads=1)
-        self._tensor = o3d.core.Tensor
+        self._tensor = o3d.core.Tensor.from_numpy
         vertices = np.ascontiguousarray(mesh.vertices, np.float32)
         self._scene.add_triangles(self._tensor(vertices), self._tensor(mesh.faces.astype(np.uint32)))
 

@@ -5,9 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8, UInt16
 
-from ps3d.simulation.raycasting import MISSED, RayScene
-from ps3d.simulation.shading import near_shadow_of, pattern_table, shade
+from ps3d.simulation.raycasting import CORNERS, MISSED, RayScene
+from ps3d.simulation.shading import aim, aim_at_sun, near_balls, pattern_table, shade
 from ps3d.simulation.traffic import Traffic
+
+
+_LIFT = 0.012
+"""Meters from a surface toward the sun where its shadow ray starts."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +52,11 @@ class Picture:
 def _pixel_rays(intrinsics: np.ndarray, pose: np.ndarray, size: tuple[int, int]) -> Float32[np.ndarray, "pixels 6"]:
     """A ray through the center of each pixel; its direction has length 1 along the camera's axis."""
     height, width = size
-    u = (np.arange(width) - intrinsics[0, 2]) / intrinsics[0, 0]
-    v = (np.arange(height) - intrinsics[1, 2]) / intrinsics[1, 1]
-    rotation = pose[:3, :3].astype(np.float32)
-    rays = np.empty((height, width, 6), np.float32)
-    rays[..., :3] = pose[:3, 3]
-    row = np.outer(v, rotation[:, 1]).astype(np.float32) + rotation[:, 2]
-    rays[..., 3:] = row[:, None] + np.outer(u, rotation[:, 0]).astype(np.float32)
-    return rays.reshape(-1, 6)
+    u = ((np.arange(width) - intrinsics[0, 2]) / intrinsics[0, 0]).astype(np.float32)
+    v = ((np.arange(height) - intrinsics[1, 2]) / intrinsics[1, 1]).astype(np.float32)
+    rays = np.empty((height * width, 6), np.float32)
+    aim(u, v, pose[:3, :3].astype(np.float32), pose[:3, 3].astype(np.float32), rays)
+    return rays
 
 
 def render(
@@ -113,21 +114,26 @@ def _into(rays: np.ndarray, rotation: np.ndarray, position: np.ndarray) -> np.nd
 
 def _pixels_around(scene: RayScene, rotation, position, pose, intrinsics, size) -> np.ndarray:
     """Places of the pixels in the rectangle around a shape."""
-    corners = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)], float)
-    corners = scene.low + corners * (scene.high - scene.low)
-    local = (corners @ rotation.T + position - pose[:3, 3]) @ pose[:3, :3]
-    height, width = size
-    if (local[:, 2] <= 0).all():
+    corners = np.where(CORNERS, scene.high, scene.low).astype(np.float64)
+    local = _in_front((corners @ rotation.T + position - pose[:3, 3]) @ pose[:3, :3])
+    if len(local) == 0:
         return np.zeros(0, np.int64)
-    low, high = np.zeros(2), np.array([width - 1.0, height - 1.0])
-    if (local[:, 2] > 0.2).all():
-        pixel = local[:, :2] / local[:, 2:] * intrinsics[[0, 1], [0, 1]] + intrinsics[:2, 2]
-        low, high = np.maximum(pixel.min(0) - 1, low), np.minimum(pixel.max(0) + 2, high)
+    height, width = size
+    pixel = local[:, :2] / local[:, 2:] * intrinsics[[0, 1], [0, 1]] + intrinsics[:2, 2]
+    low, high = np.maximum(pixel.min(0) - 1, 0), np.minimum(pixel.max(0) + 2, [width - 1, height - 1])
     if (low > high).any():
         return np.zeros(0, np.int64)
     columns = np.arange(int(low[0]), int(high[0]) + 1)
     rows = np.arange(int(low[1]), int(high[1]) + 1)
     return (rows[:, None] * width + columns).reshape(-1)
+
+
+def _in_front(corners: Float64[np.ndarray, "8 3"], depth: float = 0.1) -> Float64[np.ndarray, "points 3"]:
+    """Corners of the part of a box that lies beyond a depth, and some points inside it."""
+    z = corners[:, 2]
+    behind, ahead = np.nonzero((z[:, None] < depth) & (z >= depth))
+    share = ((depth - z[behind]) / (z[ahead] - z[behind]))[:, None]
+    return np.concatenate([corners[z >= depth], corners[behind] * (1 - share) + corners[ahead] * share])
 
 
 def _sunlit(rays, distance, look, normals, static: RayScene, nearby, daylight: Daylight) -> np.ndarray:
@@ -137,26 +143,30 @@ def _sunlit(rays, distance, look, normals, static: RayScene, nearby, daylight: D
         lit[:] = 1
         return lit
     sun = daylight.sun.astype(np.float32)
-    facing = normals @ sun
-    away = np.einsum("ij,ij->i", normals, rays[:, 3:]) > 0
-    wanted = (look != MISSED) & (np.where(away, -facing, facing) > 0)
-    index = np.flatnonzero(wanted)
-    start = rays[index, :3] + rays[index, 3:] * distance[index, None] * np.float32(0.9995) + sun * np.float32(0.012)
-    shadow = np.concatenate([start, np.broadcast_to(sun, start.shape)], 1)
-    lit[index] = ~static.is_covered(shadow, 80.0)
-    for scene, rotation, position in nearby:
-        center = rotation @ (0.5 * (scene.low + scene.high)) + position
-        radius = 0.5 * float(np.linalg.norm(scene.high - scene.low))
-        near = near_shadow_of(
-            rays[:, 3:], distance, rays[0, :3], lit > 0, sun, center.astype(np.float32), np.float32(radius)
-        )
+    shadow, pixel = np.empty((len(distance), 6), np.float32), np.empty(len(distance), np.int64)
+    count = aim_at_sun(rays, distance, look, normals, sun, np.float32(_LIFT), shadow, pixel)
+    shadow, pixel = shadow[:count], pixel[:count]
+    is_free = ~static.is_covered(shadow, 80.0)
+    shadow, pixel = shadow[is_free], pixel[is_free]
+    lit[pixel] = 1
+    for (scene, rotation, position), near in zip(nearby, _near_actors(shadow, sun, nearby), strict=True):
         chosen = np.flatnonzero(near)
         if len(chosen):
-            begin = rays[chosen, :3] + rays[chosen, 3:] * distance[chosen, None] * np.float32(0.9995)
-            begin += sun * np.float32(0.02)
-            cast = np.concatenate([begin, np.broadcast_to(sun, begin.shape)], 1)
-            lit[chosen[scene.is_covered(_into(cast, rotation, position))]] = 0
+            cast = _into(shadow[chosen], rotation, position)
+            lit[pixel[chosen[scene.is_covered(cast)]]] = 0
     return lit
+
+
+def _near_actors(shadow: np.ndarray, sun: np.ndarray, nearby) -> np.ndarray:
+    """For each actor, which shadow rays come near it."""
+    centers = [rotation @ (0.5 * (scene.low + scene.high)) + position for scene, rotation, position in nearby]
+    radii = [0.5 * np.linalg.norm(scene.high - scene.low) for scene, _, _ in nearby]
+    across = np.cross(sun, np.array([0, 0, 1], np.float32))
+    across /= np.linalg.norm(across)
+    return near_balls(
+        shadow, sun, across, np.cross(across, sun), np.array(centers, np.float32).reshape(-1, 3),
+        np.array(radii, np.float32),
+    )  # fmt: skip
 
 
 def _paint(rays, distance, look, normals, lit, table, daylight: Daylight, size, rng) -> Picture:

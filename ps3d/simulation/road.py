@@ -58,7 +58,9 @@ class Road:
         point[..., 2] += height
         return point
 
-    def frame(self, s, yaw=0.0, follows_slope=False) -> Float64[np.ndarray, "*places 3 3"]:
+    def frame(
+        self, s, yaw: Real | np.ndarray = 0.0, follows_slope: bool | np.ndarray = False
+    ) -> Float64[np.ndarray, "*places 3 3"]:
         """Axes (columns: forward, left, up) of something that stands at s, turned by `yaw` from the road.
 
         Args:

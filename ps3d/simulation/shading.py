@@ -6,6 +6,7 @@ import numpy as np
 
 from ps3d.ops.compiled import compiled
 from ps3d.simulation.materials import MATERIALS
+from ps3d.simulation.sine import sine
 
 PATTERNS = ("noise", "slabs", "bricks", "tiles", "planks", "glass", "paint")
 
@@ -56,9 +57,7 @@ def _sky(dx, dy, dz, sun, is_overcast, out):
     fade = (1 - up) ** 3
     toward = max((dx * sun[0] + dy * sun[1] + dz * sun[2]) / length, 0.0)
     a, b = dx / length * 3.1 / (up + 0.25), dy / length * 3.1 / (up + 0.25)
-    cloud = (
-        0.5 + 0.25 * math.sin(1.9 * a + 1.3 * math.sin(1.1 * b)) + 0.25 * math.sin(2.3 * b + 1.7 * math.sin(0.9 * a))
-    )
+    cloud = 0.5 + 0.25 * sine(1.9 * a + 1.3 * sine(1.1 * b)) + 0.25 * sine(2.3 * b + 1.7 * sine(0.9 * a))
     cloud = max(cloud - 0.55, 0.0) * 1.6
     if is_overcast:
         cloud = 0.75 + 0.25 * cloud
@@ -68,7 +67,7 @@ def _sky(dx, dy, dz, sun, is_overcast, out):
         out[k] = base[k] * (1 - cloud) + 0.86 * cloud + (0.0 if is_overcast else glow)
 
 
-@compiled
+@compiled(fastmath=True)
 def shade(
     directions, distance, look, normals, lit, camera, sun, is_overcast, color, material, patterns, semantic, instance,
     grain_noise, rgb, semantic_out, instance_out,
@@ -97,7 +96,7 @@ def shade(
         along = x * -ny + y * nx if abs(nz) < 0.8 else x + y
         strength = 1.0 / (1.0 + (d / 28.0) ** 2)
         fine = _hash(_cell(x * 60), _cell(y * 60), _cell(z * 60)) - 0.5
-        coarse = math.sin(x * 0.9 + 1.7 * math.sin(y * 0.7)) * math.sin(y * 1.1 + 1.3 * math.sin(x * 0.6 + z))
+        coarse = sine(x * 0.9 + 1.7 * sine(y * 0.7)) * sine(y * 1.1 + 1.3 * sine(x * 0.6 + z))
         shine = 1.0 + grain * (1.3 * fine * strength + 0.45 * coarse)
         if kind > 0:
             shine *= 1.0 + (_pattern(kind, along, z, x, y) - 1.0) * min(1.0, 1.6 * strength)
@@ -125,17 +124,51 @@ def shade(
 
 
 @compiled
-def near_shadow_of(directions, distance, camera, wanted, sun, center, radius):
-    """Which wanted pixels have a ball between them and the sun."""
-    out = np.zeros(len(distance), np.bool_)
+def aim(u, v, rotation, position, rays):
+    """Rays (pixels, 6) through all pixels: u and v are columns and rows at depth 1."""
+    n = 0
+    for i in range(len(v)):
+        for j in range(len(u)):
+            for k in range(3):
+                rays[n, k] = position[k]
+                rays[n, 3 + k] = v[i] * rotation[k, 1] + rotation[k, 2] + u[j] * rotation[k, 0]
+            n += 1
+
+
+@compiled
+def aim_at_sun(rays, distance, look, normals, sun, lift, shadow, pixel):
+    """Fill `shadow` with rays toward the sun from what faces it, and `pixel` with their pixels; how many."""
+    count = 0
     for i in range(len(distance)):
-        if not wanted[i]:
+        if look[i] < 0:
             continue
-        px = center[0] - camera[0] - directions[i, 0] * distance[i]
-        py = center[1] - camera[1] - directions[i, 1] * distance[i]
-        pz = center[2] - camera[2] - directions[i, 2] * distance[i]
-        along = px * sun[0] + py * sun[1] + pz * sun[2]
-        if along < -radius:
+        facing = normals[i, 0] * sun[0] + normals[i, 1] * sun[1] + normals[i, 2] * sun[2]
+        away = normals[i, 0] * rays[i, 3] + normals[i, 1] * rays[i, 4] + normals[i, 2] * rays[i, 5]
+        if (facing >= 0) if away > 0 else (facing <= 0):
             continue
-        out[i] = px * px + py * py + pz * pz - along * along < radius * radius
-    return out
+        for k in range(3):
+            shadow[count, k] = rays[i, k] + rays[i, 3 + k] * distance[i] * np.float32(0.9995) + lift * sun[k]
+            shadow[count, 3 + k] = sun[k]
+        pixel[count] = i
+        count += 1
+    return count
+
+
+@compiled
+def near_balls(starts, along, across, up, centers, radii):
+    """Which balls (rows) the rays (columns) meet that start at `starts` and all go `along`; three axes of length 1."""
+    near = np.zeros((len(radii), len(starts)), np.bool_)
+    places = np.empty((len(radii), 3), centers.dtype)
+    for b in range(len(radii)):
+        for k, axis in enumerate((along, across, up)):
+            places[b, k] = centers[b, 0] * axis[0] + centers[b, 1] * axis[1] + centers[b, 2] * axis[2]
+    for i in range(len(starts)):
+        x, y, z = starts[i, 0], starts[i, 1], starts[i, 2]
+        ahead = x * along[0] + y * along[1] + z * along[2]
+        right = x * across[0] + y * across[1] + z * across[2]
+        high = x * up[0] + y * up[1] + z * up[2]
+        for b in range(len(radii)):
+            u, v, r = right - places[b, 1], high - places[b, 2], radii[b]
+            if u * u + v * v < r * r and places[b, 0] - ahead > -r:
+                near[b, i] = True
+    return near
