@@ -9,7 +9,6 @@ from ps3d.simulation.raycasting import CORNERS, MISSED, RayScene
 from ps3d.simulation.shading import aim, aim_at_sun, near_balls, pattern_table, shade
 from ps3d.simulation.traffic import Traffic
 
-
 _LIFT = 0.012
 """Meters from a surface toward the sun where its shadow ray starts."""
 
