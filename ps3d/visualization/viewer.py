@@ -24,6 +24,12 @@ Read = Callable[[int], tuple[Frame, Mapping[str, Panoptic]]]
 """The frame at a position and its labelings."""
 
 PLAY_SECONDS = 0.1
+PICTURE_WIDTH = 1000
+"""Pixels of the camera's picture, before it is fitted into the panel."""
+
+MARK_METERS = 0.6
+NO_TEXT = 5 * "\n"
+"""Keeps the place of what is known about a point."""
 HELP = "arrows: frame   space: play   1-6: colors   Ctrl+click: pick a point"
 
 _PROBE = "import open3d as o3d; o3d.visualization.rendering.OffscreenRenderer(8, 8)"
@@ -93,6 +99,7 @@ class Viewer:
         self.taxonomy, self.calibration = taxonomy, calibration
         self.artist = FrameArtist(taxonomy, calibration, style)
         self.is_playing, self.place, self._next_time = False, 0, 0.0
+        self.picked_point: int | None = None
         self.frame, self.labelings = read(positions[0])
         self.window = gui.Application.instance.create_window(title, 1600, 900)
         self.sources = [source for source in (TRUTH, PREDICTION) if source in self.labelings] or [""]
@@ -103,20 +110,21 @@ class Viewer:
         for widget in (*self.scenes, *self.headings, self.panel):
             self.window.add_child(widget)
         self.window.set_on_layout(self._layout)
-        self.window.set_on_key(self._press)
+        self.window.set_on_key(self.press)
         self.window.set_on_tick_event(self._tick)
         self.go_to(0)
         self.reset_view()
 
     def go_to(self, place: int) -> None:
         """Show the frame at a place of the chosen positions; runs around at both ends."""
+        place %= len(self.positions)
         if place != self.place + 1:
             self.artist.forget_trails()
-        self.place = place % len(self.positions)
+        self.place, self.picked_point = place, None
         self.frame, self.labelings = self.read(self.positions[self.place])
         self.xyz = corrected_xyz(self.frame)
         self.artist.meet(self.frame, self.xyz, self.labelings)
-        self.slider.int_value = self.place
+        self.slider.int_value, self.picked.text = self.place, NO_TEXT
         self.info.text = f"{self.title}, frame {self.frame.index}, {len(self.xyz)} points"
         self.redraw()
 
@@ -133,6 +141,7 @@ class Viewer:
             if shown.any():
                 scene.scene.add_geometry("points", cloud, self._material())
             self._draw_lines(scene, labeling, source)
+            self._mark(scene)
             heading.text = f" {source or 'scan'}, color: {mode} "
         self._draw_camera()
         self._write_legend()
@@ -155,7 +164,7 @@ class Viewer:
         scene.scene.view.set_post_processing(False)
         scene.scene.show_axes(False)
         scene.set_view_controls(self.gui.SceneWidget.Controls.ROTATE_CAMERA)
-        scene.set_on_mouse(lambda event, scene=scene: self._click(event, scene))
+        scene.set_on_mouse(lambda event, scene=scene: self.click(event, scene))
         return scene
 
     def _material(self, is_line: bool = False) -> Any:
@@ -173,22 +182,33 @@ class Viewer:
             return
         for number, (segments, paint) in enumerate(self.artist.lines(self.frame, self.xyz, labeling, source)):
             if len(segments):
-                lines = self.o3d.geometry.LineSet()
-                lines.points = self.o3d.utility.Vector3dVector(segments.reshape(-1, 3).astype(np.float64))
-                lines.lines = self.o3d.utility.Vector2iVector(np.arange(2 * len(segments)).reshape(-1, 2))
-                lines.colors = self.o3d.utility.Vector3dVector(paint / 255)
-                scene.scene.add_geometry(f"lines {number}", lines, self._material(is_line=True))
+                self._add_lines(scene, f"lines {number}", segments, paint)
+
+    def _add_lines(self, scene: Any, name: str, segments: np.ndarray, paint: np.ndarray) -> None:
+        lines = self.o3d.geometry.LineSet()
+        lines.points = self.o3d.utility.Vector3dVector(segments.reshape(-1, 3).astype(np.float64))
+        lines.lines = self.o3d.utility.Vector2iVector(np.arange(2 * len(segments)).reshape(-1, 2))
+        lines.colors = self.o3d.utility.Vector3dVector(paint / 255)
+        scene.scene.add_geometry(name, lines, self._material(is_line=True))
+
+    def _mark(self, scene: Any) -> None:
+        """A white cross at the picked point."""
+        scene.scene.remove_geometry("picked")
+        if self.picked_point is not None:
+            arms = MARK_METERS * np.stack([-np.eye(3), np.eye(3)], 1)
+            self._add_lines(scene, "picked", arms + self.xyz[self.picked_point], np.full((3, 3), 255, np.uint8))
 
     def _draw_camera(self) -> None:
         self.picture.visible = bool(self.frame.images)
+        self.camera_picture = None
         if not self.frame.images:
             return
         labeling = self.labelings.get(self.sources[-1])
         shown = self.artist.shown(self.xyz, labeling)
         colors = self.artist.colors(self.frame, self.labelings, self.sources[-1])
         lines = self.artist.lines(self.frame, self.xyz, labeling, self.sources[-1])
-        picture = self.artist.draw_cameras(self.frame, self.xyz[shown], colors[shown], lines)
-        fitted = resize(picture, (round(picture.shape[0] * 760 / picture.shape[1]), 760))
+        picture = self.camera_picture = self.artist.draw_cameras(self.frame, self.xyz[shown], colors[shown], lines)
+        fitted = resize(picture, (round(picture.shape[0] * PICTURE_WIDTH / picture.shape[1]), PICTURE_WIDTH))
         self.picture.update_image(self.o3d.geometry.Image(np.ascontiguousarray(fitted)))
 
     def _make_panel(self) -> None:
@@ -199,7 +219,7 @@ class Viewer:
         self.slider.set_limits(0, max(1, len(self.positions) - 1))
         self.slider.set_on_value_changed(lambda value: self.go_to(int(value)))
         self.play = gui.Button("Play")
-        self.play.set_on_clicked(self._toggle_play)
+        self.play.set_on_clicked(self.toggle_play)
         row = gui.Horiz(0.4 * em)
         for text, step in (("<", -1), (">", 1)):
             button = gui.Button(text)
@@ -213,18 +233,18 @@ class Viewer:
         for mode in COLOR_MODES:
             self.modes.add_item(mode)
         self.modes.selected_text = self.artist.style.color
-        self.modes.set_on_selection_changed(lambda text, _: self._set_color(text))
+        self.modes.set_on_selection_changed(lambda text, _: self.set_color(text))
         size = gui.Slider(gui.Slider.DOUBLE)
         size.set_limits(1, 8)
         size.double_value = float(self.artist.style.point_size)
-        size.set_on_value_changed(self._set_point_size)
+        size.set_on_value_changed(self.set_point_size)
         self.boxes, self.trails = gui.Checkbox("boxes"), gui.Checkbox("trajectories")
         self.boxes.checked, self.trails.checked = self.artist.style.has_boxes, self.artist.style.has_trails
         boxes = gui.Horiz(em)
         for box in (self.boxes, self.trails):
-            box.set_on_checked(lambda _: self._set_lines())
+            box.set_on_checked(lambda _: self.set_lines())
             boxes.add_child(box)
-        self.picked, self.picture = gui.Label("\n\n\n\n\n"), gui.ImageWidget()
+        self.picked, self.picture = gui.Label(NO_TEXT), gui.ImageWidget()
         self.legend = gui.Vert(0.15 * em)
         parts = [self.info, self.slider, row, gui.Label("Color"), self.modes, gui.Label("Point size"), size, boxes]
         for widget in (*parts, gui.Label("Picked (Ctrl+click)"), self.picked, self.picture, self.legend):
@@ -243,7 +263,7 @@ class Viewer:
             swatch.background_color = gui.Color(*(color / 255))
             box = gui.Checkbox(name)
             box.checked = name not in self.artist.style.hidden
-            box.set_on_checked(lambda is_shown, name=name: self._hide(name, not is_shown))
+            box.set_on_checked(lambda is_shown, name=name: self.hide(name, not is_shown))
             row.add_child(swatch)
             row.add_child(box)
             self.legend.add_child(row)
@@ -264,7 +284,7 @@ class Viewer:
 
     def _layout(self, context: Any) -> None:
         area = self.window.content_rect
-        wide = round(24 * context.theme.font_size)
+        wide = round((36 if self.frame.images else 24) * context.theme.font_size)
         self.panel.frame = self.gui.Rect(area.get_right() - wide, area.y, wide, area.height)
         each = (area.width - wide) // len(self.scenes)
         for number, (scene, heading) in enumerate(zip(self.scenes, self.headings, strict=True)):
@@ -291,45 +311,54 @@ class Viewer:
         self._cameras = now
         return bool(moved)
 
-    def _press(self, event: Any) -> bool:
+    def press(self, event: Any) -> bool:
+        """A key of `HELP` goes down; tells whether it meant something."""
         if event.type != self.gui.KeyEvent.Type.DOWN:
             return False
         key, name = event.key, self.gui.KeyName
         if key in (name.LEFT, name.RIGHT):
             self.go_to(self.place + (1 if key == name.RIGHT else -1))
         elif key == name.SPACE:
-            self._toggle_play()
+            self.toggle_play()
         elif ord("1") <= int(key) < ord("1") + len(COLOR_MODES):
-            self._set_color(COLOR_MODES[int(key) - ord("1")])
+            self.set_color(COLOR_MODES[int(key) - ord("1")])
         else:
             return False
         return True
 
-    def _click(self, event: Any, scene: Any) -> Any:
+    def click(self, event: Any, scene: Any) -> Any:
+        """Ctrl+click picks the point under the mouse among those that are shown."""
         results = self.gui.SceneWidget.EventCallbackResult
         is_pick = event.type == self.gui.MouseEvent.Type.BUTTON_DOWN and event.is_modifier_down(
             self.gui.KeyModifier.CTRL
         )
         if not is_pick:
             return results.IGNORED
+        shown = np.flatnonzero(self.artist.shown(self.xyz, self.labelings.get(self.sources[self.scenes.index(scene)])))
         camera, area = scene.scene.camera, scene.frame
         clip = np.asarray(camera.get_projection_matrix(), np.float64) @ np.asarray(camera.get_view_matrix(), np.float64)
         pixel = (event.x - area.x, event.y - area.y)
-        self.pick(pick_point(self.xyz, clip, pixel, (area.height, area.width)))
+        found = pick_point(self.xyz[shown], clip, pixel, (area.height, area.width))
+        self.pick(None if found is None else int(shown[found]))
         return results.CONSUMED
 
     def pick(self, place: int | None) -> None:
         """Describe a point in the panel."""
-        nothing = "nothing under the mouse\n\n\n\n\n"
+        nothing = f"nothing under the mouse{NO_TEXT}"
         text = describe_point(self.frame, place, dict(self.labelings), self.taxonomy) if place is not None else nothing
-        self.picked.text = text
+        self.picked.text, self.picked_point = text, place
+        for scene in self.scenes:
+            self._mark(scene)
+            scene.force_redraw()
         self.window.set_needs_layout()
 
-    def _toggle_play(self) -> None:
+    def toggle_play(self) -> None:
+        """Play, or stop playing."""
         self.is_playing = not self.is_playing
         self.play.text = "Pause" if self.is_playing else "Play"
 
-    def _set_color(self, mode: str) -> None:
+    def set_color(self, mode: str) -> None:
+        """Color by one of `COLOR_MODES`."""
         if mode == "error" and len(self.labelings) < 2:
             self.info.text = "error needs truth and prediction"
             mode = self.artist.style.color
@@ -337,16 +366,18 @@ class Viewer:
         self.modes.selected_text = mode
         self.redraw()
 
-    def _set_lines(self) -> None:
+    def set_lines(self) -> None:
+        """Boxes and trajectories as their checkboxes say."""
         self.artist.restyle(replace(self.artist.style, has_boxes=self.boxes.checked, has_trails=self.trails.checked))
         self.redraw()
 
-    def _set_point_size(self, size: float) -> None:
+    def set_point_size(self, size: float) -> None:
+        """Edge of a point in pixels."""
         self.artist.restyle(replace(self.artist.style, point_size=size))
-        for scene in self.scenes:
-            scene.scene.modify_geometry_material("points", self._material())
+        self.redraw()
 
-    def _hide(self, name: str, is_hidden: bool) -> None:
+    def hide(self, name: str, is_hidden: bool) -> None:
+        """Leave out the points of a class, or show them again."""
         hidden = {*self.artist.style.hidden} | {name} if is_hidden else {*self.artist.style.hidden} - {name}
         self.artist.restyle(replace(self.artist.style, hidden=tuple(sorted(hidden))))
         self.redraw()
