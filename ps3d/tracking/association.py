@@ -1,4 +1,8 @@
-"""Which object continues which track: a cascade of stages, the surest first."""
+"""Which object continues which track: one assignment by all that speaks for a pair, then what is left.
+
+Overlap first and motion for the rest would be simpler, and worse: what remains of a track at the place it left would
+win against the track that moved there.
+"""
 
 from dataclasses import dataclass
 
@@ -6,19 +10,23 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from ps3d.ops.assignment import match
-from ps3d.tracking.cells import count_shared_cells
-from ps3d.tracking.motion import growth_variance, measurement_variance, scale_of
+from ps3d.tracking.evidence import Evidence, gather
 from ps3d.tracking.observations import Observations
 from ps3d.tracking.options import TrackerOptions
-from ps3d.tracking.registration import register
 from ps3d.tracking.tracks import Tracks
 
 CLASS_CHANGE_OVERLAP = 0.5
 """Intersection over union above which an object of another class may continue a track that was seen a frame ago."""
 
-_SIZE_WEIGHT = 0.5
-_BOX_WEIGHT = 0.5
-_CANDIDATES = 3  # tracks per object that a registration is tried with
+FRAGMENT = 0.5
+"""Share of an object's cells inside a track that has another object: above it the object is a piece of that track.
+And share of a track's cells inside an object that another track got: above it the object holds both."""
+
+SHRUNK = 0.8
+"""An object is a piece of a track only if that track's own object is shorter than this share of what it was."""
+
+_GHOST_HITS = 2  # a track seen no more often, and then inside another's object, was a piece of that
+_MOTION_WEIGHT, _FIT_WEIGHT = 1.0, 0.25
 _LEAST_SCORE = 1e-6
 
 
@@ -30,23 +38,44 @@ class Matches:
         row_of_place: the row of the track of each object; -1 = none yet.
         is_free: tracks without an object.
         stage: how many matches each stage made.
+        parent: for each object, the row of the track it is a piece of, beside that track's own object; -1 = none.
+        is_blob: objects that hold a second track beside the one they were matched with.
+        is_hidden: tracks inside such an object.
+        ghost_parent: for each track, the row of the track whose object covers it, if it looks like a piece of that.
     """
 
     row_of_place: Int64[np.ndarray, "objects"]
     is_free: Bool[np.ndarray, "tracks"]
     stage: dict[str, int]
+    parent: Int64[np.ndarray, "objects"]
+    is_blob: Bool[np.ndarray, "objects"]
+    is_hidden: Bool[np.ndarray, "tracks"]
+    ghost_parent: Int64[np.ndarray, "tracks"]
 
-    def free(self) -> tuple[Int64[np.ndarray, "free_objects"], Int64[np.ndarray, "free_tracks"]]:
-        """Places of objects and rows of tracks that are still to be matched."""
-        return np.flatnonzero(self.row_of_place < 0), np.flatnonzero(self.is_free)
+    @classmethod
+    def none(cls, objects: int, tracks: int) -> "Matches":
+        """Nothing matched."""
+        return cls(
+            np.full(objects, -1), np.ones(tracks, bool), {}, np.full(objects, -1), np.zeros(objects, bool),
+            np.zeros(tracks, bool), np.full(tracks, -1),
+        )  # fmt: skip
 
-    def add(self, stage: str, score: Float64[np.ndarray, "free_objects free_tracks"]) -> None:
-        """Match what is still free, by score."""
-        places, rows = self.free()
-        i, j = match(score)
+    @property
+    def is_open(self) -> Bool[np.ndarray, "objects tracks"]:
+        """Pairs of which neither has a partner yet."""
+        return (self.row_of_place < 0)[:, None] & self.is_free[None]
+
+    def add(self, score: Float64[np.ndarray, "objects tracks"]) -> tuple[np.ndarray, np.ndarray]:
+        """Match what is still free, by score; returns the places and rows of the new pairs."""
+        places, rows = np.flatnonzero(self.row_of_place < 0), np.flatnonzero(self.is_free)
+        i, j = match(score[np.ix_(places, rows)])
         self.row_of_place[places[i]] = rows[j]
         self.is_free[rows[j]] = False
-        self.stage[stage] = self.stage.get(stage, 0) + len(i)
+        return places[i], rows[j]
+
+    def count(self, stage: str, pairs: int) -> None:
+        """Note how many matches a stage made."""
+        self.stage[stage] = self.stage.get(stage, 0) + int(pairs)
 
     @property
     def is_done(self) -> bool:
@@ -55,150 +84,135 @@ class Matches:
 
 def associate(tracks: Tracks, observations: Observations, now: float, options: TrackerOptions) -> Matches:
     """Match the objects of a frame with tracks that were predicted to it."""
-    count, known = len(observations), len(tracks)
-    matches = Matches(np.full(count, -1), np.ones(known, bool), {})
+    matches = Matches.none(len(observations), len(tracks))
     if matches.is_done:
         return matches
     is_same = observations.semantic[:, None] == tracks.semantic[None]
     elapsed = now - tracks.seen
     is_alive = (tracks.missed < options.life) & (elapsed <= options.longest_gap)
     is_standing = ~tracks.is_moving(options) & (elapsed <= options.memory) & options.reidentification
-    claim = tracks.standing[None]
-    iou = np.zeros((count, known))
-    if options.overlap:
-        iou = cell_overlap(tracks, observations, now, is_alive | is_standing, options)
-        matches.add("overlap", np.where(is_same & (iou >= options.least_overlap), iou * claim, 0.0))
-    if not matches.is_done and (options.motion or options.embedding or options.registration):
-        matches.add("motion", _score(tracks, observations, is_same & is_alive, matches, options))
+    evidence = gather(tracks, observations, now, is_alive, is_alive | is_standing, options)
+    is_overlapping = (evidence.overlap >= options.least_overlap) & options.overlap & (is_alive | is_standing)
+    is_near = (evidence.distance <= 1) & is_alive & (options.motion or options.embedding or options.registration)
+    is_whole = tracks.parent == 0
+    for kind in (is_whole, ~is_whole):
+        allowed = is_same & (is_overlapping | is_near) & kind & matches.is_open
+        _match_jointly(matches, evidence, tracks, observations, allowed, is_overlapping, options)
     if not matches.is_done and options.class_vote:
-        is_allowed = ~is_same & is_alive & (tracks.missed == 0) & (iou >= CLASS_CHANGE_OVERLAP)
-        matches.add("class change", np.where(is_allowed, iou, 0.0)[np.ix_(*matches.free())])
+        is_allowed = ~is_same & is_alive & (tracks.missed == 0) & (evidence.overlap >= CLASS_CHANGE_OVERLAP)
+        matches.count("class change", len(matches.add(np.where(is_allowed, evidence.overlap, 0.0))[0]))
     if not matches.is_done and options.reidentification and options.motion:
-        is_away = ~is_alive & (elapsed <= options.return_time)
-        matches.add("return", _score(tracks, observations, is_same & is_away, matches, options))
+        allowed = is_same & ~is_alive & (elapsed <= options.return_time) & (evidence.distance <= 1) & matches.is_open
+        score = _score(evidence, tracks, observations, allowed, np.zeros_like(allowed), options)
+        matches.count("return", len(matches.add(score)[0]))
+    if options.overlap:
+        _find_pieces(matches, evidence, tracks, observations, is_same & is_alive)
     return matches
 
 
-def cell_overlap(
+def _match_jointly(
+    matches: Matches,
+    evidence: Evidence,
     tracks: Tracks,
     observations: Observations,
-    now: float,
-    is_wanted: Bool[np.ndarray, "tracks"],
+    allowed: Bool[np.ndarray, "objects tracks"],
+    is_overlapping: Bool[np.ndarray, "objects tracks"],
     options: TrackerOptions,
-) -> Float64[np.ndarray, "objects tracks"]:
-    """Intersection over union in cells between each object and the last views of each wanted track."""
-    xyz, owner = tracks.shifted_points(now, is_wanted, options)
-    shared, cells, track_cells = count_shared_cells(
-        observations.xyz, observations.owner, len(observations), xyz, owner, len(tracks), options.cell
-    )
-    union = cells[:, None] + track_cells[None] - shared
-    return shared / np.maximum(union, 1)
+) -> None:
+    """Objects whose best partner is one they overlap with need no registration; the others, and what is left, do."""
+    if not allowed.any():
+        return
+    passes = [allowed]
+    if options.overlap and options.registration:
+        claim = tracks.standing[None]
+        score = _weigh(evidence, allowed, is_overlapping, np.zeros_like(allowed), options) * claim
+        best = np.where(is_overlapping, score, 0.0).max(1, keepdims=True)
+        is_settled = best >= np.where(is_overlapping, 0.0, score).max(1, keepdims=True)
+        passes = [allowed & (is_overlapping | ~is_settled), allowed & ~is_overlapping]
+    for is_allowed in passes:
+        is_allowed = is_allowed & matches.is_open
+        places, rows = matches.add(_score(evidence, tracks, observations, is_allowed, is_overlapping, options))
+        shares_cells = int(is_overlapping[places, rows].sum())
+        matches.count("overlap", shares_cells)
+        matches.count("motion", len(places) - shares_cells)
 
 
 def _score(
+    evidence: Evidence,
     tracks: Tracks,
     observations: Observations,
-    is_allowed: Bool[np.ndarray, "objects tracks"],
-    matches: Matches,
+    allowed: Bool[np.ndarray, "objects tracks"],
+    is_overlapping: Bool[np.ndarray, "objects tracks"],
     options: TrackerOptions,
-) -> Float64[np.ndarray, "free_objects free_tracks"]:
-    """1 minus the weighted mean of the costs of the stages that are on; 0 where a gate is closed."""
-    places, rows = matches.free()
-    allowed = is_allowed[np.ix_(places, rows)]
-    pairs = _Pairs(
-        observations.center[places],
-        observations.size[places],
-        tracks.motion.center[rows],
-        tracks.size[rows],
-    )
-    noise = measurement_variance(scale_of(pairs.size, options.cell), observations.weight[places], options.cell)
-    distance = _distance(pairs, noise, tracks.motion.variance[rows, 0], options)
-    allowed &= distance <= 1
-    if not allowed.any():
-        return np.zeros(allowed.shape)
-    cost, weight = np.zeros(distance.shape), np.zeros(distance.shape)
+) -> Float64[np.ndarray, "objects tracks"]:
+    """How well each allowed pair fits, times the track's claim; 0 where a gate is closed."""
+    needs_fit = allowed & ~is_overlapping & options.registration
+    if needs_fit.any():
+        evidence.fit(tracks, observations, needs_fit, options)
+        if not options.motion:
+            allowed = allowed & (~needs_fit | (evidence.residual <= options.fit_distance))
+    if evidence.look is not None:
+        allowed = allowed & ~(evidence.look > options.embedding_gate)
+    return _weigh(evidence, allowed, is_overlapping, needs_fit, options) * tracks.standing[None]
+
+
+def _weigh(
+    evidence: Evidence,
+    allowed: Bool[np.ndarray, "objects tracks"],
+    is_overlapping: Bool[np.ndarray, "objects tracks"],
+    is_fit: Bool[np.ndarray, "objects tracks"],
+    options: TrackerOptions,
+) -> Float64[np.ndarray, "objects tracks"]:
+    """1 minus the weighted mean of the costs of the stages that are on; 0 where a pair is not allowed."""
+    cost, weight = np.zeros(allowed.shape), np.zeros(allowed.shape)
+    if options.overlap:
+        cost += evidence.trust[None] * (1 - evidence.overlap)
+        weight += evidence.trust[None]
     if options.motion:
-        cost += distance + _SIZE_WEIGHT * _size_difference(pairs) + _BOX_WEIGHT * (1 - _box_overlap(pairs))
-        weight += 1 + _SIZE_WEIGHT + _BOX_WEIGHT
-    if options.embedding and observations.embedding is not None and tracks.embedding.shape[1]:
-        cosine = _cosine_distance(observations.embedding[places], tracks.embedding[rows])
-        is_known = ~np.isnan(cosine)
-        allowed &= ~is_known | (cosine <= options.embedding_gate)
-        cost += np.where(is_known, options.embedding_weight * cosine / options.embedding_gate, 0.0)
-        weight += np.where(is_known, options.embedding_weight, 0.0)
+        cost += _MOTION_WEIGHT * evidence.cost
+        weight += _MOTION_WEIGHT
+    if evidence.look is not None:
+        is_known = ~np.isnan(evidence.look)
+        share = np.minimum(evidence.look / options.embedding_gate, 1.0)
+        cost += np.where(is_known, options.embedding_weight / 2 * share, 0.0)
+        weight += np.where(is_known, options.embedding_weight / 2, 0.0)
     if options.registration:
-        residual = _residuals(tracks, observations, places, rows, allowed, distance, options)
-        allowed &= residual <= options.fit_distance
-        cost += np.where(allowed, residual / options.fit_distance, 0.0)
-        weight += 1
+        residual = np.minimum(evidence.residual / options.fit_distance, 1.0)
+        cost += np.where(is_fit, _FIT_WEIGHT * residual, 0.0)
+        weight += np.where(is_fit, _FIT_WEIGHT, 0.0)
     score = np.maximum(1 - cost / np.maximum(weight, 1e-9), _LEAST_SCORE)
-    return np.where(allowed & (weight > 0), score * tracks.standing[rows][None], 0.0)
+    return np.where(allowed & (weight > 0), score, 0.0)
 
 
-@dataclass(frozen=True)
-class _Pairs:
-    """Centers and sizes of objects and of tracks, each to be compared with each."""
-
-    center: Float64[np.ndarray, "objects 3"]
-    size: Float64[np.ndarray, "objects 3"]
-    track_center: Float64[np.ndarray, "tracks 3"]
-    track_size: Float64[np.ndarray, "tracks 3"]
+def _span(size: Float64[np.ndarray, "boxes 3"]) -> Float64[np.ndarray, "boxes"]:
+    return np.linalg.norm(size, axis=1)
 
 
-def _distance(
-    pairs: _Pairs,
-    noise: Float64[np.ndarray, "objects"],
-    variance: Float64[np.ndarray, "tracks"],
-    options: TrackerOptions,
-) -> Float64[np.ndarray, "objects tracks"]:
-    """Distance of centers in shares of the gate; infinite where a center is not known."""
-    growth = np.linalg.norm(pairs.size[:, None] - pairs.track_size[None], axis=2)
-    deviation = np.sqrt(variance[None] + noise[:, None] + growth_variance(growth))
-    gap = np.linalg.norm(pairs.center[:, None] - pairs.track_center[None], axis=2)
-    share = gap / (options.gate * deviation)
-    return np.where(np.isfinite(share), share, np.inf)
-
-
-def _size_difference(pairs: _Pairs) -> Float64[np.ndarray, "objects tracks"]:
-    """0 for boxes of equal edges, towards 1 the less they agree."""
-    ours, theirs = pairs.size[:, None], pairs.track_size[None]
-    return 1 - ((np.minimum(ours, theirs) + 0.1) / (np.maximum(ours, theirs) + 0.1)).mean(2)
-
-
-def _box_overlap(pairs: _Pairs) -> Float64[np.ndarray, "objects tracks"]:
-    """Intersection over union of the axis-parallel footprints at the predicted places."""
-    ours, theirs = pairs.center[:, None, :2], pairs.track_center[None, :, :2]
-    half, their_half = pairs.size[:, None, :2] / 2, pairs.track_size[None, :, :2] / 2
-    edges = np.minimum(ours + half, theirs + their_half) - np.maximum(ours - half, theirs - their_half)
-    shared = np.clip(edges, 0, None).prod(2)
-    union = (2 * half).prod(2) + (2 * their_half).prod(2) - shared
-    return shared / np.maximum(union, 1e-9)
-
-
-def _cosine_distance(
-    ours: Float64[np.ndarray, "objects dimensions"], theirs: Float64[np.ndarray, "tracks dimensions"]
-) -> Float64[np.ndarray, "objects tracks"]:
-    ours = ours / np.maximum(np.linalg.norm(ours, axis=1, keepdims=True), 1e-12)
-    theirs = theirs / np.maximum(np.linalg.norm(theirs, axis=1, keepdims=True), 1e-12)
-    return 1 - ours @ theirs.T
-
-
-def _residuals(
+def _find_pieces(
+    matches: Matches,
+    evidence: Evidence,
     tracks: Tracks,
     observations: Observations,
-    places: Int64[np.ndarray, "objects"],
-    rows: Int64[np.ndarray, "tracks"],
-    is_allowed: Bool[np.ndarray, "objects tracks"],
-    distance: Float64[np.ndarray, "objects tracks"],
-    options: TrackerOptions,
-) -> Float64[np.ndarray, "objects tracks"]:
-    """Residuals in cells after registration, for the nearest few allowed tracks of each object; else infinite."""
-    residual = np.full(distance.shape, np.inf)
-    for i in np.flatnonzero(is_allowed.any(1)).tolist():
-        columns = np.flatnonzero(is_allowed[i])
-        points = observations.points_of(int(places[i]))
-        for j in columns[np.argsort(distance[i, columns], kind="stable")[:_CANDIDATES]].tolist():
-            last = tracks.views[rows[j]][-1][1]
-            if len(points) and len(last):
-                residual[i, j] = register(last, points, options.cell)[1] / options.cell
-    return residual
+    is_possible: Bool[np.ndarray, "objects tracks"],
+) -> None:
+    """Tell pieces from objects: unmatched objects inside a matched track, unmatched tracks inside a matched object."""
+    births = np.flatnonzero(matches.row_of_place < 0)
+    if len(births):
+        inside = np.where(is_possible[births] & ~matches.is_free[None], evidence.inside[births], 0.0)
+        row = inside.argmax(1)
+        place_of_row = np.full(len(tracks), -1)
+        found = np.flatnonzero(matches.row_of_place >= 0)
+        place_of_row[matches.row_of_place[found]] = found
+        span, before = _span(observations.size[place_of_row[row]]), _span(tracks.size[row])
+        is_piece = (inside[np.arange(len(births)), row] >= FRAGMENT) & (span < SHRUNK * before)
+        matches.parent[births[is_piece]] = row[is_piece]
+    places = np.flatnonzero(matches.row_of_place >= 0)
+    rows = matches.row_of_place[places]
+    is_covered = is_possible[places] & matches.is_free[None] & (evidence.covers[places] >= FRAGMENT)
+    i, covered = np.nonzero(is_covered & (tracks.parent == 0)[None])
+    for place, row, other in zip(places[i].tolist(), rows[i].tolist(), covered.tolist(), strict=True):
+        if tracks.hits[other] <= min(_GHOST_HITS, tracks.hits[row] - 1):
+            matches.ghost_parent[other] = row
+        elif tracks.hits[other] > _GHOST_HITS:
+            matches.is_blob[place] = True
+            matches.is_hidden[other] = True

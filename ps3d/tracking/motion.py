@@ -15,6 +15,7 @@ ACCELERATION = 1.0  # sizes per second squared
 SHARPNESS = 0.05  # sizes: noise of a measured center ...
 SPARSENESS = 0.5  # ... and what the noise would be if the object had a single element
 SLOWEST = 1.0  # cells per second: slower objects count as standing
+GROWTH = 0.5  # of a change of the measured size: half of it may be the center's shift as an object gets hidden
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,8 @@ def measurement_variance(
 
 
 def growth_variance(growth: Float64[np.ndarray, "*pairs"]) -> Float64[np.ndarray, "*pairs"]:
-    """What a change of the measured size adds: half of it may be the center's shift as an object gets hidden."""
-    return (0.5 * growth) ** 2
+    """What a change of the measured size adds."""
+    return (GROWTH * growth) ** 2
 
 
 def predict(motion: Motion, seconds: float, scale: Float64[np.ndarray, "tracks"], cell: float) -> Motion:

@@ -56,18 +56,22 @@ class ObjectTracker:
         matches = associate(tracks, observations, now, options)
         for stage, count in matches.stage.items():
             self.stages[stage] = self.stages.get(stage, 0) + count
-        tracks.missed += 1
+        tracks.missed += ~matches.is_hidden
         before = tracks.semantic
         rows = matches.row_of_place
         places = np.flatnonzero(rows >= 0)
-        tracks.see(rows[places], places, observations, now, options)
+        tracks.see(rows[places], places, matches.is_blob[places], observations, now, options)
         after = tracks.semantic
         for row in np.flatnonzero(before != after).tolist():
             self.events.append(
                 f"{now:.2f} s: track {tracks.number[row]} changes from class {before[row]} to {after[row]}"
             )
         births = np.flatnonzero(rows < 0)
-        rows[births] = tracks.add(births, observations, now, options)
+        is_ghost = matches.ghost_parent >= 0
+        tracks.parent[is_ghost] = tracks.number[matches.ghost_parent[is_ghost]]
+        parent = np.where(matches.parent >= 0, np.append(tracks.number, NO_INSTANCE)[matches.parent], NO_INSTANCE)
+        rows[births] = tracks.add(births, parent[births], observations, now, options)
+        tracks.adopt()
         number = np.where(tracks.hits[rows] >= options.birth, tracks.number[rows], NO_INSTANCE)
         semantic = tracks.semantic[rows] if options.class_vote else observations.semantic
         self._forget(now)
@@ -91,7 +95,8 @@ class ObjectTracker:
         elapsed = now - tracks.seen
         is_alive = (tracks.missed < options.life) & (elapsed <= options.longest_gap)
         kept = np.where(tracks.is_moving(options), options.return_time, max(options.memory, options.return_time))
-        tracks.forget(~is_alive & ((elapsed > kept) | (not options.reidentification)))
+        is_piece = tracks.parent > 0
+        tracks.forget(~is_alive & ((elapsed > kept) | is_piece | (not options.reidentification)))
 
 
 class Tracker:

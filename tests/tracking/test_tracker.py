@@ -79,6 +79,32 @@ def test_tracking_is_deterministic_and_blind_to_the_numbers_given():
         assert len(np.unique(pairs[0])) == len(np.unique(pairs[1])) == pairs.shape[1]
 
 
+def test_a_car_that_is_cut_in_two_keeps_its_number():
+    frames = make_drive(30, 0, movers=[replace(CAR_AT_10_METERS[0], velocity=(6.0, 0.0))])
+    for index in (5, 9, 10, 16, 21):
+        truth, xyz = frames[index].truth[LIDAR], frames[index].scan.xyz
+        mine = truth.instance == 1
+        is_front = mine & (xyz[:, 0] > np.median(xyz[mine, 0]))
+        cut = Panoptic(truth.semantic, np.where(is_front, 2, truth.instance).astype(np.int32))
+        frames[index] = replace(frames[index], truth={LIDAR: cut})
+    whole = [index for index, frame in enumerate(frames) if not (frame.truth[LIDAR].instance == 2).any()]
+    tracked = follow(frames)
+    assert numbers_of([frames[i] for i in whole], [tracked[i] for i in whole], 1) == {1}
+
+
+def test_cars_that_were_one_object_for_a_while_get_their_numbers_back():
+    cars = [CAR_AT_10_METERS[0], replace(CAR_AT_10_METERS[0], number=2, begin=(15.5, 3.0))]
+    frames = make_drive(24, 0, speed=2.0, movers=cars)
+    for index in (8, 9, 15):
+        truth = frames[index].truth[LIDAR]
+        merged = Panoptic(truth.semantic, np.minimum(truth.instance, 1).astype(np.int32))
+        frames[index] = replace(frames[index], truth={LIDAR: merged})
+    apart = [index for index in range(24) if index not in (8, 9, 15)]
+    tracked = follow(frames)
+    found = [numbers_of([frames[i] for i in apart], [tracked[i] for i in apart], number) for number in (1, 2)]
+    assert sorted(map(sorted, found)) == [[1], [2]]
+
+
 def test_an_object_that_was_hidden_for_a_while_gets_its_number_back():
     walker = Mover(PERSON, 1, (12.0, -4.0), (0.0, 1.4), (0.6, 0.6, 1.75))
     frames = make_drive(40, 0, speed=0.0, movers=[walker])
