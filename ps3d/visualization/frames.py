@@ -98,10 +98,23 @@ class FrameArtist:
 
     def meet(self, frame: Frame, xyz: Float32[np.ndarray, "points 3"], labelings: Mapping[str, Panoptic]) -> None:
         """Give colors to the objects that are new, and remember where all of them are; `draw` does it by itself."""
+        if TRUTH in labelings:
+            self.instance_colors[TRUTH].meet(labelings[TRUTH], self.taxonomy, xyz)
+        if PREDICTION in labelings:
+            self._meet_prediction(xyz, labelings)
         for source, labeling in labelings.items():
-            self.instance_colors[source].meet(labeling, self.taxonomy, xyz)
             if frame.world_from_lidar is not None and self.style.has_trails:
                 self._trails[source].meet(xyz, labeling, self.taxonomy, frame.world_from_lidar)
+
+    def _meet_prediction(self, xyz: Float32[np.ndarray, "points 3"], labelings: Mapping[str, Panoptic]) -> None:
+        colors, found = self.instance_colors[PREDICTION], labelings[PREDICTION]
+        if TRUTH not in labelings:
+            colors.meet(found, self.taxonomy, xyz)
+            return
+        is_for_good = self.style.color == "track"
+        colors.meet_beside(
+            found, self.taxonomy, xyz, labelings[TRUTH], self.instance_colors[TRUTH], is_for_good=is_for_good
+        )
 
     def draw(
         self, frame: Frame, labelings: Mapping[str, Panoptic], view: str | View, name: str = ""
