@@ -230,7 +230,7 @@ class FrameArtist:
             ValueError: no picture of a calibrated camera.
         """
         pictures = []
-        for camera_name, camera in self._cameras(frame):
+        for camera_name, camera in self.cameras(frame):
             picture = frame.images[camera_name].rgb
             if camera_name in frame.truth:
                 pictures.append(overlay_panoptic(picture, frame.truth[camera_name], self.taxonomy))
@@ -246,7 +246,8 @@ class FrameArtist:
         fitted = [resize(p, (round(p.shape[0] * width / p.shape[1]), width)) for p in pictures]
         return stacked(fitted)
 
-    def _cameras(self, frame: Frame) -> Iterator[tuple[str, Camera]]:
+    def cameras(self, frame: Frame) -> Iterator[tuple[str, Camera]]:
+        """The calibrated cameras of which the frame has a picture."""
         for name, camera in self.calibration.cameras.items():
             if name in frame.images and isinstance(camera, Camera):
                 yield name, camera

@@ -43,17 +43,17 @@ def project_segments(
     ends: Float64[np.ndarray, "segments 2 3"], intrinsics: Float[np.ndarray, "3 3"], is_perspective: bool
 ) -> tuple[Float64[np.ndarray, "segments 2 2"], Bool[np.ndarray, "segments"]]:
     """(column, row) of the ends of segments in the camera's frame, and whether anything of a segment is ahead."""
-    is_seen = np.ones(len(ends), bool)
+    is_seen: np.ndarray = np.ones(len(ends), bool)
     if is_perspective:
         depth = ends[..., 2]
-        is_seen = (depth >= NEAR).any(1)
+        is_seen = depth.max(1) >= NEAR
         # An end behind the camera moves along its segment to where that comes into sight.
-        step = depth[:, ::-1] - depth
+        step = np.flip(depth, 1) - depth
         share = np.where(depth < NEAR, (NEAR - depth) / np.where(step == 0, 1, step), 0)[..., None]
-        ends = ends + share * (ends[:, ::-1] - ends)
+        ends = ends + share * (np.flip(ends, 1) - ends)
         ends = ends / np.where(is_seen[:, None], ends[..., 2], 1)[..., None]
     flat = ends[..., :2] @ intrinsics[:2, :2].T + intrinsics[:2, 2]
-    return flat, is_seen & (np.abs(flat) < _FARTHEST_PIXEL).all((1, 2))
+    return flat, is_seen & (np.abs(flat).max((1, 2)) < _FARTHEST_PIXEL)
 
 
 @compiled

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -69,8 +70,11 @@ def show(
 
     Raises:
         NoWindow: see `check_window`.
+        OSError, ValueError: the first frame cannot be read.
     """
     check_window()
+    # What cannot be read is said before a window is there, which would not close by itself.
+    read(positions[0])
     import open3d.visualization.gui as gui
 
     gui.Application.instance.initialize()
@@ -116,12 +120,20 @@ class Viewer:
         self.reset_view()
 
     def go_to(self, place: int) -> None:
-        """Show the frame at a place of the chosen positions; runs around at both ends."""
+        """Show the frame at a place of the chosen positions; runs around at both ends.
+
+        A frame that cannot be read is named in the panel, and the present one stays.
+        """
         place %= len(self.positions)
         if place != self.place + 1:
             self.artist.forget_trails()
+        try:
+            self.frame, self.labelings = self.read(self.positions[place])
+        except (OSError, ValueError) as error:
+            self.is_playing, self.play.text = False, "Play"
+            self.info.text = textwrap.fill(str(error), 60)
+            return
         self.place, self.picked_point = place, None
-        self.frame, self.labelings = self.read(self.positions[self.place])
         self.xyz = corrected_xyz(self.frame)
         self.artist.meet(self.frame, self.xyz, self.labelings)
         self.slider.int_value, self.picked.text = self.place, NO_TEXT
@@ -199,9 +211,9 @@ class Viewer:
             self._add_lines(scene, "picked", arms + self.xyz[self.picked_point], np.full((3, 3), 255, np.uint8))
 
     def _draw_camera(self) -> None:
-        self.picture.visible = bool(self.frame.images)
+        self.picture.visible = any(self.artist.cameras(self.frame))
         self.camera_picture = None
-        if not self.frame.images:
+        if not self.picture.visible:
             return
         labeling = self.labelings.get(self.sources[-1])
         shown = self.artist.shown(self.xyz, labeling)
@@ -284,13 +296,17 @@ class Viewer:
 
     def _layout(self, context: Any) -> None:
         area = self.window.content_rect
-        wide = round((36 if self.frame.images else 24) * context.theme.font_size)
+        wide = round((36 if self.picture.visible else 24) * context.theme.font_size)
         self.panel.frame = self.gui.Rect(area.get_right() - wide, area.y, wide, area.height)
-        each = (area.width - wide) // len(self.scenes)
+        width, height, count = area.width - wide, area.height, len(self.scenes)
+        # Streets are wide: below each other where a view would become narrower than high.
+        is_stacked = width < count * height
+        step = (0, height // count) if is_stacked else (width // count, 0)
         for number, (scene, heading) in enumerate(zip(self.scenes, self.headings, strict=True)):
-            scene.frame = self.gui.Rect(area.x + number * each, area.y, each - 2, area.height)
+            x, y = area.x + number * step[0], area.y + number * step[1]
+            scene.frame = self.gui.Rect(x, y, (step[0] or width) - 2, (step[1] or height) - 2)
             size = heading.calc_preferred_size(context, self.gui.Widget.Constraints())
-            heading.frame = self.gui.Rect(scene.frame.x, area.y, size.width, size.height)
+            heading.frame = self.gui.Rect(x, y, size.width, size.height)
 
     def _tick(self) -> bool:
         if self.is_playing and time.monotonic() >= self._next_time:

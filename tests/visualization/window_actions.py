@@ -31,6 +31,8 @@ PATIENCE = 8.0
 
 def read(position: int) -> tuple[Frame, dict[str, Panoptic]]:
     """A road with one car on it, which the prediction has found under another number."""
+    if position == 4:
+        raise ValueError("scan 4 is damaged")
     rng = np.random.default_rng(position)
     road, car = (
         rng.uniform((-10, -8, -1.8), (30, 8, -1.7), (20000, 3)),
@@ -96,7 +98,7 @@ class Session:
 
 
 def some(count: int) -> bool:
-    return count > 50
+    return count > 15
 
 
 def none(count: int) -> bool:
@@ -168,6 +170,9 @@ def main() -> None:
     session.press("RIGHT")
     session.press("RIGHT")
     seen["lines"] = [viewer.scenes[0].scene.has_geometry(name) for name in ("lines 0", "lines 1")]
+    viewer.positions = range(1, 6)
+    viewer.go_to(3)
+    seen["damaged"] = [viewer.frame.index, viewer.info.text]
     picture = viewer.camera_picture
     seen["camera"] = {
         "visible": viewer.picture.visible,
