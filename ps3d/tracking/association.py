@@ -94,15 +94,17 @@ def associate(tracks: Tracks, observations: Observations, now: float, options: T
     evidence = gather(tracks, observations, now, is_alive, is_alive | is_standing, options)
     is_overlapping = (evidence.overlap >= options.least_overlap) & options.overlap & (is_alive | is_standing)
     is_near = (evidence.distance <= 1) & is_alive & (options.motion or options.embedding or options.registration)
-    is_whole = tracks.parent == 0
-    for kind in (is_whole, ~is_whole):
-        allowed = is_same & (is_overlapping | is_near) & kind & matches.is_open
+    is_whole, is_sure = tracks.parent == 0, observations.is_sure(options.birth_confidence)
+    for objects, kind in ((is_sure, is_whole), (is_sure, ~is_whole), (~is_sure, is_alive)):
+        allowed = is_same & (is_overlapping | is_near) & objects[:, None] & kind & matches.is_open
         _match_jointly(matches, evidence, tracks, observations, allowed, is_overlapping, options)
     if not matches.is_done and options.class_vote:
         is_allowed = ~is_same & is_alive & (tracks.missed == 0) & (evidence.overlap >= CLASS_CHANGE_OVERLAP)
+        is_allowed &= is_sure[:, None]
         matches.count("class change", len(matches.add(np.where(is_allowed, evidence.overlap, 0.0))[0]))
     if not matches.is_done and options.reidentification and options.motion:
         allowed = is_same & ~is_alive & (elapsed <= options.return_time) & (evidence.distance <= 1) & matches.is_open
+        allowed &= is_sure[:, None]
         score = _score(evidence, tracks, observations, allowed, np.zeros_like(allowed), options)
         matches.count("return", len(matches.add(score)[0]))
     if options.overlap:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, Float64, Int32, Int64
+from jaxtyping import Bool, Float, Float64, Int32, Int64
 
 from ps3d.ops.compiled import compiled
 from ps3d.ops.geometry import transform
@@ -30,6 +30,7 @@ class Observations:
         xyz: thinned points of all objects.
         owner: place of the object each point belongs to, ascending.
         embedding: one row per object, NaN where none was given; or None.
+        confidence: how sure the network was of each object, infinite where it did not say; or None.
     """
 
     semantic: Int64[np.ndarray, "objects"]
@@ -40,6 +41,11 @@ class Observations:
     xyz: Float64[np.ndarray, "points 3"]
     owner: Int32[np.ndarray, "points"]
     embedding: Float64[np.ndarray, "objects dimensions"] | None = None
+    confidence: Float64[np.ndarray, "objects"] | None = None
+
+    def is_sure(self, least: float) -> Bool[np.ndarray, "objects"]:
+        """Objects that may begin a track; all of them where nothing is known."""
+        return np.ones(len(self), bool) if self.confidence is None else self.confidence >= least
 
     def __len__(self) -> int:
         return len(self.semantic)
@@ -133,12 +139,14 @@ def observe_boxes(
     size: Float[np.ndarray, "boxes 3"],
     yaw: Float[np.ndarray, "boxes"],
     cell: float,
+    confidence: Float[np.ndarray, "boxes"] | None = None,
 ) -> Observations:
     """Boxes as objects: each is filled with a grid of points, so that shared cells mean what box overlap means.
 
     Args:
         size: length (along yaw), width and height, meters.
         yaw: heading around z, radians.
+        confidence: scores of the detector, on any scale.
     """
     xyz, owner = [np.zeros((0, 3))], [np.zeros(0, np.int32)]
     for place in range(len(center)):
@@ -155,7 +163,7 @@ def observe_boxes(
     edges = np.concatenate([edges, np.asarray(size, np.float64)[:, 2:]], 1)
     return Observations(
         semantic.astype(np.int64), numbers, ones, center.astype(np.float64), edges, np.concatenate(xyz),
-        np.concatenate(owner),
+        np.concatenate(owner), None, None if confidence is None else confidence.astype(np.float64),
     )  # fmt: skip
 
 
@@ -171,6 +179,15 @@ def attach_embeddings(
         if number in embeddings:
             rows[place] = embeddings[number]
     return replace(observations, embedding=rows)
+
+
+def attach_confidences(observations: Observations, confidences: Mapping[int, float] | None) -> Observations:
+    """The same objects with the confidences that are known for their numbers."""
+    if not confidences:
+        return observations
+    return replace(
+        observations, confidence=np.array([confidences.get(n, np.inf) for n in observations.number.tolist()], float)
+    )
 
 
 def _observe(

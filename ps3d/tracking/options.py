@@ -21,6 +21,8 @@ class TrackerOptions:
         window: past scans of a track that count for overlap.
         least_overlap: smallest intersection over union of cells for a match.
         birth: observations before an object is given a number.
+        birth_confidence: objects that the network was less sure of only continue tracks: they are matched after the
+            others, begin none, and have no number where they continue none. Objects without a confidence are sure.
         life: frames an unseen track waits for its object, moving on at its last velocity.
         memory: seconds a track that stands still is remembered at its place after its life has ended.
         return_time: seconds a moving track may come back after its life has ended.
@@ -45,6 +47,7 @@ class TrackerOptions:
     window: int = 3
     least_overlap: float = 0.1
     birth: int = 1
+    birth_confidence: float = float("-inf")
     life: int = 5
     memory: float = 10.0
     return_time: float = 2.0

@@ -13,6 +13,7 @@ from ps3d.tracking.ego_motion import Locator
 from ps3d.tracking.observations import (
     Objects,
     Observations,
+    attach_confidences,
     attach_embeddings,
     find_objects,
     observe_pixels,
@@ -49,7 +50,8 @@ class ObjectTracker:
             seconds: time of the frame. Where time does not move on, a sweep's duration is taken instead.
 
         Returns:
-            Numbers, 0 where a track is younger than `birth`; and classes, voted for over the track so far.
+            Numbers, 0 where a track is younger than `birth` or an object was too unsure to begin one; and classes,
+            voted for over the track so far.
         """
         options, tracks = self.options, self.tracks
         now = self._advance(seconds)
@@ -66,14 +68,17 @@ class ObjectTracker:
             self.events.append(
                 f"{now:.2f} s: track {tracks.number[row]} changes from class {before[row]} to {after[row]}"
             )
-        births = np.flatnonzero(rows < 0)
+        births = np.flatnonzero((rows < 0) & observations.is_sure(options.birth_confidence))
         is_ghost = matches.ghost_parent >= 0
         tracks.parent[is_ghost] = tracks.number[matches.ghost_parent[is_ghost]]
         parent = np.where(matches.parent >= 0, np.append(tracks.number, NO_INSTANCE)[matches.parent], NO_INSTANCE)
         rows[births] = tracks.add(births, parent[births], observations, now, options)
         tracks.adopt()
-        number = np.where(tracks.hits[rows] >= options.birth, tracks.number[rows], NO_INSTANCE)
-        semantic = tracks.semantic[rows] if options.class_vote else observations.semantic
+        number, semantic = np.zeros(len(rows), np.int64), observations.semantic.copy()
+        held = np.flatnonzero(rows >= 0)
+        number[held] = np.where(tracks.hits[rows[held]] >= options.birth, tracks.number[rows[held]], NO_INSTANCE)
+        if options.class_vote:
+            semantic[held] = tracks.semantic[rows[held]]
         self._forget(now)
         return number, semantic
 
@@ -133,6 +138,7 @@ class Tracker:
         panoptic: Panoptic,
         frame: Frame,
         embeddings: Mapping[int, Float[np.ndarray, "dimensions"]] | None = None,
+        confidences: Mapping[int, float] | None = None,
     ) -> Panoptic:
         """Number the objects of one frame; frames in the order of time, missing ones left out.
 
@@ -140,6 +146,7 @@ class Tracker:
             panoptic: classes and instances of the scan's points (flat) or a picture's pixels (two dimensions).
             frame: time, pose and, for points, the scan.
             embeddings: a vector for each instance number, e.g. the query that found it. Some may be missing.
+            confidences: how sure the network was of each instance number, see `TrackerOptions.birth_confidence`.
 
         Returns:
             The labeling with track numbers as instances, and the class voted for over each track.
@@ -151,6 +158,7 @@ class Tracker:
         core = self.core = self.core or self._start(is_image)
         objects = find_objects(panoptic, self.taxonomy)
         observations = attach_embeddings(self._observe(panoptic, objects, frame, is_image), embeddings)
+        observations = attach_confidences(observations, confidences)
         number, semantic = core.step(observations, frame.timestamp)
         return _relabel(panoptic, objects, number, semantic)
 

@@ -259,3 +259,14 @@ def test_embeddings_tell_twins_apart():
         if index == 0:
             number = int(np.bincount(tracked.instance[label.instance == 1]).argmax())
         assert set(tracked.instance[label.instance == 1]) == {number}
+
+
+def test_unsure_objects_only_continue_tracks():
+    frames = make_drive(6, 0, movers=CAR_AT_10_METERS)
+    tracker = Tracker(STREET, TrackerOptions(birth_confidence=0.5))
+    numbers = []
+    for frame, confidence in zip(frames, [0.3, 0.3, 0.9, 0.2, 0.2, 0.2], strict=True):
+        tracked = tracker.update(frame.truth[LIDAR], frame, confidences={1: confidence})
+        numbers.append(set(tracked.instance[frame.truth[LIDAR].instance == 1]))
+    assert numbers == [{0}, {0}, {1}, {1}, {1}, {1}]
+    assert (tracked.semantic == frames[-1].truth[LIDAR].semantic).all()

@@ -20,6 +20,8 @@ from ps3d.tracking.observations import observe_boxes
 CLASSES = {"Car": ("Van", "DontCare"), "Pedestrian": ("Person_sitting", "DontCare"), "Cyclist": ("DontCare",)}
 THRESHOLDS = (0.0, 1.5, 3.0)
 PERIOD = 0.1
+SURER = 1.5
+"""How much above the threshold a score must lie to begin a track, in the row "sure births"."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Boxes:
         picture: left, top, right, bottom in pixels.
         center, size, yaw: x forward, y left, z up; length, width, height.
         number: identity (truth) or 0.
+        confidence: score of the detector; 0 in the truth.
     """
 
     picture: np.ndarray
@@ -37,9 +40,13 @@ class Boxes:
     size: np.ndarray
     yaw: np.ndarray
     number: np.ndarray
+    confidence: np.ndarray
 
     def __len__(self) -> int:
         return len(self.picture)
+
+    def select(self, keep: np.ndarray) -> "Boxes":
+        return Boxes(**{name: values[keep] for name, values in vars(self).items()})
 
 
 class BoxTracker(Protocol):
@@ -54,7 +61,7 @@ class CoreTracker:
 
     def step(self, boxes: Boxes, seconds: float) -> np.ndarray:
         kind = np.zeros(len(boxes), np.int64)
-        seen = observe_boxes(kind, boxes.center, boxes.size, boxes.yaw, self.options.cell)
+        seen = observe_boxes(kind, boxes.center, boxes.size, boxes.yaw, self.options.cell, boxes.confidence)
         return self.core.step(seen, seconds)[0]
 
 
@@ -103,15 +110,18 @@ def compare_box_trackers(root: Path) -> Table:
     columns = ("HOTA", "AssA", "DetA", "MOTA", "IDF1", "switches", "score >")
     table = Table("class", "tracker", *columns, title="KITTI tracking, PointRCNN detections")
     trackers = {
-        "Kalman + Hungarian": lambda gate: PlainKalman(gate, 3),
-        "Kalman + Hungarian, life 5": lambda gate: PlainKalman(gate, 5),
-        "ps3d, 1 overlap": lambda gate: CoreTracker(
+        "Kalman + Hungarian": lambda gate, threshold: PlainKalman(gate, 3),
+        "Kalman + Hungarian, life 5": lambda gate, threshold: PlainKalman(gate, 5),
+        "ps3d, 1 overlap": lambda gate, threshold: CoreTracker(
             TrackerOptions(motion=False, registration=False, reidentification=False)
         ),
-        "ps3d, 2 motion": lambda gate: CoreTracker(
+        "ps3d, 2 motion": lambda gate, threshold: CoreTracker(
             TrackerOptions(overlap=False, registration=False, reidentification=False)
         ),
-        "ps3d, all": lambda gate: CoreTracker(TrackerOptions()),
+        "ps3d, all": lambda gate, threshold: CoreTracker(TrackerOptions()),
+        "ps3d, all, sure births": lambda gate, threshold: CoreTracker(
+            TrackerOptions(birth_confidence=threshold + SURER)
+        ),
     }
     for kind, excuses in CLASSES.items():
         gate = 4.0 if kind == "Car" else 2.0
@@ -128,7 +138,7 @@ def score(root: Path, kind: str, excuses: tuple[str, ...], make, gate: float, th
     for path in sorted((root / "detections" / f"pointrcnn_{kind}_val").glob("*.txt")):
         truth, excused = read_truth(root / "training" / "label_02" / path.name, kind, excuses)
         detections = read_detections(path, threshold)
-        tables[path.stem] = track_sequence(truth, excused, detections, make(gate))
+        tables[path.stem] = track_sequence(truth, excused, detections, make(gate, threshold))
     clean = {name: without_ignored(table) for name, table in tables.items()}
     figures = {name: float(values.mean()) for name, values in hota(clean).figures().items()}
     clear = clear_mot(clean)
@@ -149,6 +159,7 @@ def track_sequence(
     for frame in frames:
         true, seen = truth.get(frame, nothing), detections.get(frame, nothing)
         number = tracker.step(seen, frame * PERIOD)
+        seen, number = seen.select(number > 0), number[number > 0]
         overlap, share = (
             overlap_pictures(true.picture, seen.picture),
             overlap_pictures(excused.get(frame, np.zeros((0, 4))), seen.picture, True),
@@ -177,7 +188,7 @@ def overlap_pictures(a: np.ndarray, b: np.ndarray, of_b: bool = False) -> np.nda
     return shared / np.maximum(whole, 1e-9)
 
 
-def from_rows(rows: np.ndarray, picture: np.ndarray, number: np.ndarray) -> Boxes:
+def from_rows(rows: np.ndarray, picture: np.ndarray, number: np.ndarray, confidence: np.ndarray | None = None) -> Boxes:
     """From KITTI's height, width, length, x, y, z, rotation_y in the camera's frame."""
     height, width, length, x, y, z, turn = rows.T
     return Boxes(
@@ -186,6 +197,7 @@ def from_rows(rows: np.ndarray, picture: np.ndarray, number: np.ndarray) -> Boxe
         np.stack([length, width, height], 1),
         -turn - np.pi / 2,
         number,
+        np.zeros(len(rows)) if confidence is None else confidence,
     )
 
 
@@ -206,7 +218,7 @@ def read_detections(path: Path, threshold: float) -> dict[int, Boxes]:
     rows = np.loadtxt(path, delimiter=",", ndmin=2)
     rows = rows[rows[:, 6] > threshold]
     return {
-        int(frame): from_rows(mine[:, 7:14], mine[:, 2:6], np.zeros(len(mine), int))
+        int(frame): from_rows(mine[:, 7:14], mine[:, 2:6], np.zeros(len(mine), int), mine[:, 6])
         for frame in np.unique(rows[:, 0])
         for mine in [rows[rows[:, 0] == frame]]
     }

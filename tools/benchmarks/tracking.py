@@ -1,8 +1,9 @@
 """The tracker: cost, ablation of its stages, spoiled instances, and boxes of KITTI tracking.
 
 `python tools/benchmark.py tracking`                  cost per scan, 50 and 500 objects in 120 k points
-`python tools/benchmark.py tracking --drives ROOT`    S_assoc by stages, perfect and spoiled instances, 10 and 2 Hz;
-                                                      `--stages` chooses rows, `--spoils` columns
+`python tools/benchmark.py tracking --drives ROOT...` S_assoc by stages, perfect and spoiled instances, 10 and 2 Hz:
+                                                      mean and, in brackets, least of the drives; `--stages` chooses
+                                                      rows, `--spoils` columns
 `python tools/benchmark.py tracking --boxes KITTI`    HOTA and MOTA against a plain Kalman filter with assignment
 `python tools/benchmark.py tracking --argoverse LOG`  true boxes of Argoverse 2 with forgotten identity
 
@@ -51,7 +52,7 @@ Spoil = Callable[[Panoptic, Frame, np.random.Generator], Panoptic]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--drives", type=Path, help="simulated drives in KITTI-360's layout")
+    parser.add_argument("--drives", type=Path, nargs="+", help="simulated drives in KITTI-360's layout")
     parser.add_argument("--boxes", type=Path, help="KITTI tracking: label_02 and PointRCNN detections")
     parser.add_argument("--argoverse", type=Path, help="a log of Argoverse 2 (needs pyarrow)")
     parser.add_argument("--stages", nargs="+", choices=tuple(STAGES), help="rows; default: all, three if spoiled")
@@ -64,33 +65,34 @@ def main() -> None:
     elif options.argoverse:
         console.print(track_log(options.argoverse))
     elif options.drives:
-        names = Kitti360Layout(options.drives).drives()
-        console.print(ablation(options.drives, names, options.seed, options.spoils, options.stages))
+        drives = [(root, name) for root in options.drives for name in Kitti360Layout(root).drives()]
+        console.print(ablation(drives, options.seed, options.spoils, options.stages))
     else:
         console.print(cost(options.seed))
 
 
-def ablation(root: Path, drives: list[str], seed: int, spoils: Sequence[str], stages: Sequence[str] | None) -> Table:
+def ablation(drives: list[tuple[Path, str]], seed: int, spoils: Sequence[str], stages: Sequence[str] | None) -> Table:
     """S_assoc of each row of stages; columns are ways to spoil the instances, at 10 and 2 Hz.
 
     Args:
+        drives: root and name of each.
         stages: rows; None = `PERFECT_ROWS` for perfect instances and `SPOILED_ROWS` for the others.
     """
     columns = [(name, step) for name in spoils for step in (1, 5)]
-    scores: dict[tuple[str, str, int], TubeCounts] = {}
-    for drive in drives:
+    scores: dict[tuple[str, str, int], list[float]] = {}
+    for root, drive in drives:
         sequence = Kitti360(root, drive)
         frames = list(sequence)
         for name, step in columns:
             rows = stages or (PERFECT_ROWS if name == "perfect" else SPOILED_ROWS)
             for row, counts in score_rows(frames[::step], sequence.taxonomy, SPOILS[name], rows, seed, drive):
-                key = row, name, step
-                scores[key] = scores[key] + counts if key in scores else counts
-                print(f"{drive}, {name}, {10 // step} Hz, {row}: {counts.result()['s_assoc']:.4f}", flush=True)
-    table = Table("stages", *(f"{name}, {10 // step} Hz" for name, step in columns), title="S_assoc")
+                score = counts.result()["s_assoc"]
+                scores.setdefault((row, name, step), []).append(score)
+                print(f"{root.name} {drive}, {name}, {10 // step} Hz, {row}: {score:.4f}", flush=True)
+    table = Table("stages", *(f"{name}, {10 // step} Hz" for name, step in columns), title="S_assoc: mean (least)")
     for row in ("identity shuffled", *(row for row in STAGES if (row, *columns[0]) in scores), "identity known"):
-        cells = [scores.get((row, name, step)) for name, step in columns]
-        table.add_row(row, *("-" if counts is None else f"{counts.result()['s_assoc']:.4f}" for counts in cells))
+        cells = [scores.get((row, name, step), []) for name, step in columns]
+        table.add_row(row, *(f"{np.mean(cell):.3f} ({min(cell):.3f})" if cell else "-" for cell in cells))
     return table
 
 
