@@ -3,6 +3,8 @@
 python tools/visualize.py INPUT                                         a window: next, previous, play, pick
 python tools/visualize.py INPUT --prediction DIR --truth --save a.mp4   truth beside prediction as a video
 python tools/visualize.py INPUT --view bird --frames ::50 --save DIR    one picture of every fiftieth frame
+python tools/visualize.py PICTURES --prediction DIR --color track --trails --save track.mp4
+                                                                        pictures labeled by predict_image.py --track
 python tools/visualize.py runs/lidar/small-0                            the report of a run
 """
 
@@ -13,7 +15,11 @@ from typing import Literal
 
 import tyro
 
+from ps3d.datasets.opening import named_taxonomy
+from ps3d.datasets.picture_opening import open_pictures
 from ps3d.engine.look import open_labeled, parse_frames, save_frames
+from ps3d.engine.look_pictures import has_picture_labels, save_pictures
+from ps3d.visualization.files import PICTURE_SUFFIXES
 from ps3d.visualization.frames import Style
 from ps3d.visualization.renderers import RendererFailed, make_renderer
 from ps3d.visualization.viewer import NoWindow, show
@@ -76,6 +82,9 @@ def look(arguments: Arguments) -> None:
 
         print(f"report: {write_report(arguments.input)}")
         return
+    if arguments.prediction is not None and has_picture_labels(arguments.prediction):
+        look_at_pictures(arguments, arguments.prediction)
+        return
     cameras = arguments.cameras or (("image_00",) if arguments.view == "image" else ())
     sequences = None if arguments.sequence is None else [arguments.sequence]
     labeled = open_labeled(
@@ -87,21 +96,13 @@ def look(arguments: Arguments) -> None:
         sequences,
         cameras,
     )[0]
-    style = Style(
-        color=arguments.color,
-        hidden=arguments.hide,
-        size=(arguments.size[1], arguments.size[0]),
-        point_size=arguments.point_size,
-        is_safe=arguments.color_blind,
-        has_boxes=arguments.boxes,
-        has_trails=arguments.trails,
-    )
+    style = style_of(arguments)
     positions = parse_frames(arguments.frames, len(labeled))
     if arguments.save is None:
         sequence = labeled.sequence
         show(labeled.__getitem__, positions, sequence.taxonomy, sequence.calibration, style, sequence.name)
         return
-    if arguments.frames is None and arguments.save.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp"):
+    if arguments.frames is None and arguments.save.suffix.lower() in PICTURE_SUFFIXES:
         positions = positions[:1]
     renderer = make_renderer(arguments.renderer)
     try:
@@ -110,6 +111,39 @@ def look(arguments: Arguments) -> None:
         renderer.close()
     print(f"{len(positions)} frames of {labeled.sequence.name}, drawn by {renderer.name}: {written[0]}", end="")
     print(f" ... {written[-1].name}" if len(written) > 1 else "")
+
+
+def look_at_pictures(arguments: Arguments, prediction: Path) -> None:
+    """Write pictures with their predictions.
+
+    Raises:
+        ValueError: no place to write to.
+    """
+    if arguments.save is None:
+        raise ValueError(f"{prediction} holds labels of pictures: say where to draw them, e.g. --save track.mp4")
+    taxonomy = None if arguments.taxonomy is None else named_taxonomy(arguments.taxonomy)
+    sequences = None if arguments.sequence is None else [arguments.sequence]
+    camera = arguments.cameras[0] if arguments.cameras else "image_00"
+    drive = open_pictures(arguments.input, sequences, camera, taxonomy)[0]
+    positions = parse_frames(arguments.frames, len(drive))
+    if arguments.frames is None and arguments.save.suffix.lower() in PICTURE_SUFFIXES:
+        positions = positions[:1]
+    written = save_pictures(arguments.save, drive, prediction, positions, style_of(arguments), arguments.fps)
+    print(f"{len(positions)} pictures of {drive.name}: {written[0]}", end="")
+    print(f" ... {written[-1].name}" if len(written) > 1 else "")
+
+
+def style_of(arguments: Arguments) -> Style:
+    """How to draw."""
+    return Style(
+        color=arguments.color,
+        hidden=arguments.hide,
+        size=(arguments.size[1], arguments.size[0]),
+        point_size=arguments.point_size,
+        is_safe=arguments.color_blind,
+        has_boxes=arguments.boxes,
+        has_trails=arguments.trails,
+    )
 
 
 def is_run_folder(path: Path) -> bool:

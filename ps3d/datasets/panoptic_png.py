@@ -11,10 +11,16 @@ import numpy as np
 from jaxtyping import Int32, Integer, UInt8
 
 from ps3d.datasets.kitti360_files import read_png, write_png
-from ps3d.structures import NO_INSTANCE, VOID, Panoptic, Taxonomy
+from ps3d.structures import NO_INSTANCE, VOID, Frame, Panoptic, Sequence, Taxonomy
 
 MOST_OBJECTS = 65535
 """Numbers that fit the step encoding."""
+
+
+def prediction_path(out: str | Path, drive: Sequence, frame: Frame) -> Path:
+    """`<out>/<sequence>/labels/<name of the picture>.png`, where predictions in the step encoding lie."""
+    name = Path(frame.source).stem if frame.source else f"{frame.index:010d}"
+    return Path(out) / drive.name / "labels" / f"{name}.png"
 
 
 def read_step(path: str | Path, taxonomy: Taxonomy | None = None) -> Panoptic:

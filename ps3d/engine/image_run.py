@@ -12,7 +12,7 @@ from torch import nn
 
 from ps3d.datasets.kitti360_layout import drive_name
 from ps3d.datasets.loading import FrameList
-from ps3d.datasets.panoptic_png import read_step, write_step
+from ps3d.datasets.panoptic_png import prediction_path, read_step, write_step
 from ps3d.datasets.picture_augmentation import TrainingPictures
 from ps3d.datasets.picture_opening import open_pictures
 from ps3d.engine.checkpoint import init_from
@@ -143,12 +143,6 @@ def count_drives(config: ImageTraining, drives: Sequence[Drive], predict) -> Pan
                 label = predict(drive, frame)
                 states.append(count_panoptic(frame.truth[camera], label, drive.taxonomy, rules, frame.source))
     return total(states) if states else None
-
-
-def prediction_path(out: str | Path, drive: Drive, frame: Frame) -> Path:
-    """`<out>/<sequence>/labels/<name of the picture>.png`, in the encoding of `datasets.panoptic_png.write_step`."""
-    name = Path(frame.source).stem if frame.source else f"{frame.index:010d}"
-    return Path(out) / drive.name / "labels" / f"{name}.png"
 
 
 def predict_pictures(predictor: PicturePredictor, drives: Sequence[Drive], out: str | Path) -> int:

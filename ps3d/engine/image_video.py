@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ps3d.datasets.panoptic_png import write_step
+from ps3d.datasets.panoptic_png import prediction_path, write_step
 from ps3d.datasets.picture_opening import open_pictures
 from ps3d.engine.image_models import load_image_predictor
-from ps3d.engine.image_run import prediction_path
 from ps3d.metrics import OFFICIAL, PanopticCounts, TubeCounts, count_panoptic, count_tubes, total
 from ps3d.metrics.rules import Rules
 from ps3d.metrics.vpq import VideoCounts, count_video
@@ -21,6 +20,7 @@ from ps3d.tracking import Tracker
 from ps3d.visualization.colors import InstanceColors
 from ps3d.visualization.files import write_video
 from ps3d.visualization.images import overlay_panoptic
+from ps3d.visualization.tracks import ImageTrails
 
 Predict = Callable[[Frame], Panoptic]
 
@@ -70,7 +70,7 @@ def predict_video(
         predict: the labels of one frame.
         out: folder of the labels (`prediction_path`).
         tracker: gives objects the same number in all frames; None leaves them as they are.
-        video: .mp4 or .gif to write.
+        video: .mp4 or .gif to write; with a tracker the objects leave trails.
 
     Returns:
         The scores, or None without truth.
@@ -80,7 +80,7 @@ def predict_video(
         tracker.reset()
 
     def work() -> Iterator[np.ndarray]:
-        colors = InstanceColors()
+        colors, trails = InstanceColors(), ImageTrails()
         for frame in drive:
             label = predict(frame)
             if tracker is not None:
@@ -92,6 +92,8 @@ def predict_video(
             if video:
                 rgb = frame.images[camera].rgb
                 drawn = overlay_panoptic(rgb, label, drive.taxonomy, colors=colors)
+                if tracker is not None:
+                    drawn = trails.draw(drawn, label, drive.taxonomy, colors.palette)
                 yield drawn[: drawn.shape[0] // 2 * 2, : drawn.shape[1] // 2 * 2]  # H.264 wants even sides
 
     if video:

@@ -54,4 +54,7 @@ class ImageTrails:
                 pen.line(points, fill=(red, green, blue), width=width, joint="curve")
             x, y = points[-1]
             pen.ellipse([x - width, y - width, x + width, y + width], fill=(red, green, blue))
+        over = [track for track, path in self._paths.items() if path[-1][0] <= self._now - self.length]
+        for track in over:
+            del self._paths[track]
         return np.asarray(canvas)

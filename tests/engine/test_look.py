@@ -9,8 +9,12 @@ import pytest
 from PIL import Image
 
 from ps3d.datasets.kitti360_files import write_scan
+from ps3d.datasets.kitti360_labels import KITTI360_IMAGE
 from ps3d.datasets.label_files import write_labels
+from ps3d.datasets.panoptic_png import write_step
 from ps3d.engine.look import open_labeled, parse_frames, rank_frames, save_best_and_worst
+from ps3d.structures import Panoptic
+from ps3d.visualization.colors import InstanceColors
 
 TOOL = Path(__file__).parents[2] / "tools" / "visualize.py"
 
@@ -59,6 +63,47 @@ def test_the_tool_writes_one_picture_or_a_folder(drive, visualize):
     assert Image.open(drive / "a.png").size[0] == 1280
     visualize(drive / "scans", "--save", drive / "out", "--renderer", "numpy", "--frames", "::2")
     assert [path.name for path in sorted((drive / "out").iterdir())] == ["scans_0000000000.png", "scans_0000000002.png"]
+
+
+@pytest.fixture
+def pictures(tmp_path) -> Path:
+    """Six gray pictures in which a car moves to the right, and its track's mask in each."""
+    for index in range(6):
+        (tmp_path / "street").mkdir(exist_ok=True)
+        Image.fromarray(np.full((60, 120, 3), 90, np.uint8)).save(tmp_path / "street" / f"{index:010d}.png")
+        semantic, instance = np.zeros((60, 120), np.uint8), np.zeros((60, 120), np.int32)
+        place = np.s_[30:42, 10 + 14 * index : 30 + 14 * index]
+        semantic[place], instance[place] = KITTI360_IMAGE.index("car"), 7
+        write_step(tmp_path / "found" / "street" / "labels" / f"{index:010d}.png", Panoptic(semantic, instance))
+    return tmp_path
+
+
+def test_tracked_pictures_become_a_video_with_one_color_and_a_trail(pictures, visualize):
+    target, color = pictures / "track.mp4", InstanceColors().of(0, 7).astype(int)
+    words = [pictures / "street", "--prediction", pictures / "found", "--color", "track", "--trails", "--save"]
+    visualize(*words, target)
+    with av.open(str(target)) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert len(frames) == 6
+    visualize(*words, pictures / "out")
+    drawn = [np.asarray(Image.open(path)).astype(int)[-60:] for path in sorted((pictures / "out").iterdir())]
+    for index, picture in enumerate(drawn):
+        mask = picture[31, 12 + 14 * index : 28 + 14 * index]
+        assert (abs(mask - (0.4 * 90 + 0.6 * color)) <= 1).all()
+        trail = picture[35:37, 20 : 18 + 14 * index]
+        assert ((trail == color).all(-1).any(0)).all()
+        assert (picture[35:37, 44 + 14 * index :] == 90).all()
+
+
+def test_pictures_without_a_place_to_draw_to_or_of_other_classes_are_explained(pictures, visualize):
+    words = [pictures / "street", "--prediction", pictures / "found"]
+    with pytest.raises(SystemExit, match=r"--save track\.mp4"):
+        visualize(*words)
+    with pytest.raises(SystemExit, match="drawn by class, instance, track"):
+        visualize(*words, "--color", "height", "--save", pictures / "a.png")
+    (pictures / "found" / "street" / "labels" / "0000000003.png").unlink()
+    with pytest.raises(SystemExit, match=r"0000000003\.png: no prediction"):
+        visualize(*words, "--save", pictures / "a.mp4")
 
 
 @pytest.mark.parametrize(
