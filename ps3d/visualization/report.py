@@ -30,7 +30,7 @@ _MEDIA_TYPES = {
 }
 
 # Pictures that the page draws itself, sharper, from the numbers beside them.
-_DRAWN_HERE = re.compile(r"^(curves|confusion|bars|class_bars)")
+_DRAWN_HERE = re.compile(r"^(curves|confusion|bars|class_bars|classes$)")
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,9 @@ def _add_results(page: Page, folder: Path, scratch: Path) -> None:
             page.notes.append(f"{path.relative_to(folder)} is not readable: {error}")
             continue
         where = path.relative_to(folder).with_suffix("").as_posix()
-        for name, result in find_results(content):
+        # What was counted over all sequences stands before the single ones.
+        found = sorted(find_results(content), key=lambda pair: pair[0].rpartition(" / ")[2] != "all")
+        for name, result in found:
             _add_result(page, result, " / ".join(filter(None, [where, name])), scratch)
     if not page.tables:
         page.notes.append(
@@ -144,7 +146,10 @@ def _add_result(page: Page, result: Mapping[str, Any], name: str, scratch: Path)
     if per_class := result.get("per_class"):
         page.tables.append(_class_table(result, name))
         values = result.get("values", {})
-        page.headline += [(key, _figure(value)) for key, value in values.items() if isinstance(value, (int, float))]
+        figures = [(key, _figure(value)) for key, value in values.items() if isinstance(value, (int, float))]
+        # Each figure once: of single sequences they are under their tables.
+        known = {key for key, _ in page.headline}
+        page.headline += [(key, figure) for key, figure in figures if key not in known]
         if "pq" in per_class or "iou" in per_class:
             drawn = plot_class_bars(result, scratch / f"bars_{len(page.bars)}.svg")
             page.bars.append(Media(name, embed(drawn, scratch)))

@@ -126,3 +126,16 @@ def test_a_browser_draws_the_page(run, tmp_path):
     assert (pixels == 255).all(-1).mean() > 0.3
     assert (pixels.max(-1) < 80).sum() > 2000
     assert (np.abs(pixels.astype(int) - (0xB9, 0xD6, 0xEA)).max(-1) < 3).sum() > 500
+
+
+def test_the_headline_is_that_of_all_sequences(tmp_path):
+    drives = {
+        name: {"classes": ["road"], "per_class": {"pq": [pq]}, "values": {"pq": pq}}
+        for name, pq in (("drive_0", 0.111), ("drive_1", 0.333), ("all", 0.222))
+    }
+    (tmp_path / "evaluation.json").write_text(json.dumps(drives))
+    page = write_report(tmp_path).read_text()
+    cards = page[page.index('class="cards"') : page.index("</div>\n</div>")]
+    assert "0.222" in cards
+    assert "0.111" not in cards
+    assert page.index("evaluation / all") < page.index("evaluation / drive_0") < page.index("evaluation / drive_1")
