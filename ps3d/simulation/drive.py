@@ -18,7 +18,7 @@ from ps3d.datasets.kitti360_labels import COLORS
 from ps3d.datasets.kitti360_layout import Kitti360Layout, drive_name
 from ps3d.datasets.label_files import write_labels
 from ps3d.ops.atomic_file import atomic_write
-from ps3d.simulation.lidar import Beams, LidarModel, draw_beams, sweep
+from ps3d.simulation.lidar import Beams, LidarModel, Sweep, draw_beams, sweep
 from ps3d.simulation.raycasting import RayScene, import_open3d
 from ps3d.simulation.render import draw_daylight, render
 from ps3d.simulation.schedule import Schedule, make_schedule
@@ -27,7 +27,7 @@ from ps3d.simulation.windows import write_windows
 from ps3d.simulation.world import World, make_world
 from ps3d.structures import SWEEP_SECONDS
 
-VERSION = 2
+VERSION = 3
 """Grows when the same settings give other bytes."""
 _VIEW = 88.0
 _LIDAR, _WORLD, _SUN, _CAMERA = 100, 200, 400, 500
@@ -272,15 +272,21 @@ def take_frames(root: str, settings: DriveSettings, stretch: tuple[int, ...], fr
     layout, name = Kitti360Layout(Path(root)), drive_name(settings.drive)
     world = world_of(settings)
     static, origin = scene_of(settings, stretch)
-    beams = _beams_of(settings.seed, settings.drive)
     for frame in frames:
         take_pictures(layout, name, settings, frame, world, static, origin)
-        rng = np.random.default_rng([settings.seed, settings.drive, frame, _LIDAR])
-        vehicle_from_lidar = KITTI360_CALIBRATION.vehicle_from_lidar
-        time = frame * SWEEP_SECONDS
-        scan = sweep(LidarModel(), beams, static, origin, world.traffic, time, vehicle_from_lidar, actor_scene, rng)
+        scan = take_sweep(settings, stretch, frame)
         write_scan(layout.scan(name, frame), scan.xyz, scan.intensity)
         write_labels(layout.truth(name) / f"{frame:010d}.label", scan.semantic, scan.instance)
+
+
+def take_sweep(settings: DriveSettings, stretch: tuple[int, ...], frame: int) -> Sweep:
+    """The scan of a frame of a stretch, with its truth, without writing anything."""
+    static, origin = scene_of(settings, stretch)
+    return sweep(
+        LidarModel(), _beams_of(settings.seed, settings.drive), static, origin, world_of(settings).traffic,
+        frame * SWEEP_SECONDS, KITTI360_CALIBRATION.vehicle_from_lidar, actor_scene,
+        np.random.default_rng([settings.seed, settings.drive, frame, _LIDAR]),
+    )  # fmt: skip
 
 
 def take_pictures(

@@ -166,14 +166,16 @@ def _park(plot: Plot) -> None:
         s += length + rng.uniform(0.4, 1.3)
 
 
-def _boundary(plot: Plot, d: Real, openness: Real = 0.15, kinds: tuple[Real, Real, Real] = (0.64, 0.23, 0.13)) -> None:
+def _boundary(
+    plot: Plot, d: Real, openness: Real = 0.15, kinds: tuple[Real, Real, Real] = (0.64, 0.23, 0.13), tallest: Real = 2.5
+) -> None:
     """Hedges, fences and walls along the street at distance d, with gates and gaps."""
     rng, section = plot.rng, plot.section
     s = section.start
     while s < section.end - 1.0:
         run = min(rng.uniform(5, 17), section.end - s)
         choice = "" if rng.random() < openness else ("hedge", "fence", "wall")[int(rng.choice(3, p=kinds))]
-        style = {"seed": int(rng.integers(2**31)), "height": float(rng.uniform(0.8, 2.5))}
+        style = {"seed": int(rng.integers(2**31)), "height": float(rng.uniform(0.8, tallest))}
         pieces = max(1, int(np.ceil(run / 6.0)))
         for k in range(pieces if choice else 0):
             length = run / pieces
@@ -239,7 +241,7 @@ def _shuffled(rng: np.random.Generator) -> tuple[str, ...]:
 def _furnish_houses(plot: Plot) -> None:
     rng, side, section = plot.rng, plot.side, plot.section
     edge = side.edges[SIDEWALK] + 0.15
-    setback = rng.uniform(2.2, 5.2)
+    setback = rng.uniform(1.6, 4.0)
     s = section.start + rng.uniform(0.5, 4)
     while s < section.end - 7:
         width, depth = rng.uniform(7.5, 13), rng.uniform(8, 12)
@@ -262,7 +264,7 @@ def _furnish_houses(plot: Plot) -> None:
         elif rng.random() < 0.7:
             plot.plant(s + gap / 2, front + rng.uniform(0, 6), _shuffled(rng))
         s += gap
-    _boundary(plot, edge, openness=0.10)
+    _boundary(plot, edge, openness=0.10, tallest=2.1)
     for s in plot.spots(1.2):
         d = edge + rng.uniform(0.9, setback + 1.0) * (0.35 if rng.random() < 0.5 else 1.0)
         if rng.random() < 0.75:
@@ -278,7 +280,7 @@ def _furnish_row(plot: Plot) -> None:
     edge = side.edges[SIDEWALK] + 0.05
     storeys = int(rng.integers(2, 6))
     s = section.start
-    is_set_back = rng.random() < 0.4
+    is_set_back = rng.random() < 0.3
     front = edge + (rng.uniform(1.5, 4.0) if is_set_back else rng.uniform(0.0, 0.3)) + 0.9
     while s < section.end - 5:
         width = min(rng.uniform(9, 20), section.end - s)
@@ -403,7 +405,7 @@ def _furnish_curb(plot: Plot) -> None:
     else:
         line = side.edges[PARKING] + 0.40
     line = max(line, KEEP_OUT + 0.35)
-    if side.width(VERGE) > 0.9 and not side.has_track and rng.random() < 0.7:
+    if side.width(VERGE) > 0.9 and not side.has_track and rng.random() < 0.85:
         _plant_verge(plot)
     spacing = rng.uniform(16, 30)
     poles = "lamp" if rng.random() < 0.8 else "pole"
@@ -419,7 +421,7 @@ def _furnish_curb(plot: Plot) -> None:
             (0.3, 0.5 if kind != "billboard" else 1.1),
             yaw=np.pi + float(rng.normal(0, 0.1)),
         )
-    has_trees = rng.random() < (0.6 if walk > 2.2 else 0.12)
+    has_trees = rng.random() < (0.75 if walk > 2.2 else 0.15)
     if has_trees:
         kind = str(rng.choice(["round", "columnar", "young", "spreading"], p=[0.45, 0.2, 0.25, 0.1]))
         for s in plot.spots(rng.uniform(6.5, 11), 0.15):

@@ -17,11 +17,11 @@ ONCOMING = 3.85
 
 USES = ("houses", "row", "park", "industrial", "green")
 QUARTERS: dict[str, tuple[float, ...]] = {
-    "residential": (0.60, 0.11, 0.12, 0.02, 0.15),
-    "urban": (0.12, 0.62, 0.12, 0.06, 0.08),
-    "parkland": (0.22, 0.06, 0.40, 0.04, 0.28),
-    "industrial": (0.10, 0.10, 0.10, 0.55, 0.15),
-    "village": (0.42, 0.30, 0.11, 0.05, 0.12),
+    "residential": (0.58, 0.18, 0.12, 0.01, 0.11),
+    "urban": (0.12, 0.66, 0.13, 0.02, 0.07),
+    "parkland": (0.24, 0.10, 0.38, 0.02, 0.26),
+    "industrial": (0.12, 0.24, 0.13, 0.36, 0.15),
+    "village": (0.42, 0.34, 0.10, 0.03, 0.11),
 }
 """Shares of the uses in each quarter."""
 
@@ -132,8 +132,8 @@ def plan_sections(start: float, end: float, rng: np.random.Generator) -> tuple[S
 def _plan_block(number: int, s: float, quarter: str, has_oncoming: bool, rng: np.random.Generator) -> list[Section]:
     """One to three sections of one road width."""
     right, left = (
-        rng.uniform(2.62, 2.95),
-        (ONCOMING + rng.uniform(1.5, 1.8) if has_oncoming else rng.uniform(2.62, 2.95)),
+        rng.uniform(2.62, 2.85),
+        (ONCOMING + rng.uniform(1.45, 1.7) if has_oncoming else rng.uniform(2.62, 2.85)),
     )
     likes_parking = quarter in ("residential", "urban", "village")
     parks = rng.random(2) < (0.48 if likes_parking else 0.18)
