@@ -87,11 +87,14 @@ def test_points_fall_on_pixels_of_their_own_class(drive):
     xyz = correct_motion(scan.xyz, sweep_fraction_from_azimuth(scan.xyz), invert(poses[3]) @ poses[2])
     camera = KITTI360_CALIBRATION.cameras().cameras["image_00"]
     pixel, depth, is_inside = project(xyz, camera.camera_from_lidar, camera.intrinsics, camera.size)
-    # The camera sees leaves, and the grass behind them, from another place than the LiDAR.
-    keep = is_inside & (depth < 40) & ~np.isin(semantic, (21, 22))
+    keep = is_inside & (depth < 40)
     column, row = np.round(pixel[keep]).astype(int).T
     labels = read_png(layout.image_labels(NAME, "image_00", "semantic", 3))
-    assert (labels[row, column] == semantic[keep]).mean() > 0.93
+    agreement = (labels[row, column] == semantic[keep]).mean()
+    shifted = (labels[row, np.minimum(column + 8, labels.shape[1] - 1)] == semantic[keep]).mean()
+    # Not all: what stands behind bushes hides from the camera, which is elsewhere than the LiDAR.
+    assert agreement > 0.90
+    assert agreement > shifted + 0.05
 
 
 def test_windows_and_boxes_agree_with_the_truth_of_the_scans(drive):
