@@ -154,7 +154,7 @@ def _score(
         if not options.motion:
             allowed = allowed & (~needs_fit | (evidence.residual <= options.fit_distance))
     if evidence.look is not None:
-        allowed = allowed & ~(evidence.look > options.embedding_gate)
+        allowed = allowed & (is_overlapping | ~(evidence.look > options.embedding_gate))
     return _weigh(evidence, allowed, is_overlapping, needs_fit, options) * tracks.standing[None]
 
 

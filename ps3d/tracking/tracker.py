@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 from jaxtyping import Float, Int64
 
+from ps3d.ops.compiled import compiled
 from ps3d.structures import NO_INSTANCE, Frame, Panoptic, Taxonomy
 from ps3d.structures.scan import SWEEP_SECONDS
 from ps3d.tracking.association import associate
@@ -195,11 +196,19 @@ def _relabel(
     semantic: Int64[np.ndarray, "objects"],
 ) -> Panoptic:
     """Track numbers and classes back to the elements."""
-    # The last row answers for place -1: elements without an object.
-    numbers = np.append(number, NO_INSTANCE).astype(np.int32)
-    instance = numbers[objects.place]
+    instance = _number_elements(objects.place, number.astype(np.int32))
     classes = panoptic.semantic
     if (semantic != objects.semantic).any():
+        # The last row answers for place -1: elements without an object.
         voted = np.append(semantic, 0).astype(np.uint8)[objects.place]
         classes = np.where(objects.place >= 0, voted, panoptic.semantic.reshape(-1)).reshape(panoptic.shape)
     return Panoptic(classes, instance.reshape(panoptic.shape))
+
+
+@compiled
+def _number_elements(place, number):
+    instance = np.zeros(len(place), np.int32)
+    for i in range(len(place)):
+        if place[i] >= 0:
+            instance[i] = number[place[i]]
+    return instance

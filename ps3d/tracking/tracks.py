@@ -97,14 +97,20 @@ class Tracks:
         self, now: float, is_wanted: Bool[np.ndarray, "tracks"], options: TrackerOptions
     ) -> tuple[Float64[np.ndarray, "points 3"], Int32[np.ndarray, "points"]]:
         """The points of the last views of the wanted tracks, moved on with their tracks; and the row of each point."""
-        moving = self.is_moving(options) & options.motion
-        xyz, owner = [np.zeros((0, 3))], [np.zeros(0, np.int32)]
-        for row in np.flatnonzero(is_wanted).tolist():
-            for time, points in self.views[row]:
-                shift = self.motion.velocity[row] * (now - time) if moving[row] else 0.0
-                xyz.append(points + shift)
-                owner.append(np.full(len(points), row, np.int32))
-        return np.concatenate(xyz), np.concatenate(owner)
+        rows = np.flatnonzero(is_wanted).tolist()
+        views = [(row, now - time, points) for row in rows for time, points in self.views[row]]
+        if not views:
+            return np.zeros((0, 3)), np.zeros(0, np.int32)
+        lengths = [len(points) for _, _, points in views]
+        row = np.array([view[0] for view in views], np.int32)
+        moving = self.is_moving(options)[row] & options.motion
+        step = (
+            np.where(moving[:, None], self.motion.velocity[row], 0.0) * np.array([view[1] for view in views])[:, None]
+        )
+        xyz = np.concatenate([points for _, _, points in views])
+        if moving.any():
+            xyz += np.repeat(step, lengths, axis=0)
+        return xyz, np.repeat(row, lengths)
 
     def see(
         self,
