@@ -75,7 +75,7 @@ class Content:
 
 
 def take_drive(number: int, options: argparse.Namespace) -> list[Sweep]:
-    """Every so-manieth scan of a drive."""
+    """Every `options.every`-th scan of a drive."""
     seed = number if options.training_set else options.seed
     settings = DriveSettings(number, options.frames, seed, 0, options.spacing)
     schedule = make_schedule(options.frames, options.spacing)
@@ -116,7 +116,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=2, help="frames of each drive")
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--spacing", type=float, default=30.0, help="meters between frames")
-    parser.add_argument("--every", type=int, default=1, help="count only every so-manieth frame")
+    parser.add_argument("--every", type=int, default=1, help="count only every nth frame")
     parser.add_argument("--training-set", action="store_true", help="drive n has seed n, as in a training")
     options = parser.parse_args()
     content = Content()
