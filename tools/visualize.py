@@ -104,12 +104,14 @@ def look(arguments: Arguments) -> None:
         return
     if arguments.frames is None and arguments.save.suffix.lower() in PICTURE_SUFFIXES:
         positions = positions[:1]
-    renderer = make_renderer(arguments.renderer)
+    is_picture = arguments.save.suffix.lower() != ".rrd"
+    renderer = make_renderer(arguments.renderer if is_picture else "numpy")
     try:
         written = save_frames(arguments.save, labeled, positions, arguments.view, style, renderer, arguments.fps)
     finally:
         renderer.close()
-    print(f"{len(positions)} frames of {labeled.sequence.name}, drawn by {renderer.name}: {written[0]}", end="")
+    drawn = f", drawn by {renderer.name}" if is_picture else ""
+    print(f"{len(positions)} frames of {labeled.sequence.name}{drawn}: {written[0]}", end="")
     print(f" ... {written[-1].name}" if len(written) > 1 else "")
 
 

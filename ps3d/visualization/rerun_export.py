@@ -10,7 +10,7 @@ from ps3d.visualization.frames import FrameArtist
 
 
 def write_rrd(path: str | Path, frames: Iterable[tuple[Frame, Mapping[str, Panoptic]]], artist: FrameArtist) -> Path:
-    """Points in the artist's colors, camera pictures and the car's pose, frame by frame; open it with `rerun FILE`.
+    """Points, boxes and paths in the artist's colors, camera pictures and the car's pose; open it with `rerun FILE`.
 
     Args:
         frames: each frame with its labelings; every labeling becomes a cloud of its own.
@@ -35,6 +35,9 @@ def write_rrd(path: str | Path, frames: Iterable[tuple[Frame, Mapping[str, Panop
                 shown = artist.shown(xyz, labelings.get(source))
                 colors = artist.colors(frame, labelings, source)[shown]
                 recording.log(f"car/{source or 'scan'}", rr.Points3D(xyz[shown], colors=colors, radii=0.03))
+                lines = artist.lines(frame, xyz, labelings.get(source), source)
+                for number, (segments, paint) in enumerate(lines):
+                    recording.log(f"car/{source}/lines {number}", rr.LineStrips3D(segments, colors=paint))
             for name, image in frame.images.items():
                 recording.log(f"camera/{name}", rr.Image(image.rgb))
         recording.flush()
