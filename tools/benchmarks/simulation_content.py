@@ -93,7 +93,7 @@ def content_table(content: Content, drives: int) -> Table:
         mean = content.intensity[label] / count
         real = REAL_INTENSITY.get(name)
         table.add_row(
-            name, f"{shares[label]:.2f}", _range(ASKED.get(name), shares[label]), f"{REAL_SHARE.get(name, '')}",
+            name, f"{shares[label]:.2f}", _range(ASKED.get(name), float(shares[label])), f"{REAL_SHARE.get(name, '')}",
             f"{mean:.2f}", _range(real, mean, TOLERANCE), f"{100 * content.zeros[label] / count:.0f}",
             REAL_ZEROS.get(name, ""), f"{content.drives[label]}",
         )  # fmt: skip
