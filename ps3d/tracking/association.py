@@ -166,24 +166,27 @@ def _weigh(
     options: TrackerOptions,
 ) -> Float64[np.ndarray, "objects tracks"]:
     """1 minus the weighted mean of the costs of the stages that are on; 0 where a pair is not allowed."""
-    cost, weight = np.zeros(allowed.shape), np.zeros(allowed.shape)
+    score = np.zeros(allowed.shape)
+    pairs = np.nonzero(allowed)
+    cost, weight = np.zeros(len(pairs[0])), np.zeros(len(pairs[0]))
     if options.overlap:
-        cost += evidence.trust[None] * (1 - evidence.overlap)
-        weight += evidence.trust[None]
+        trust = evidence.trust[pairs[1]]
+        cost += trust * (1 - evidence.overlap[pairs])
+        weight += trust
     if options.motion:
-        cost += _MOTION_WEIGHT * evidence.cost
+        cost += _MOTION_WEIGHT * evidence.cost[pairs]
         weight += _MOTION_WEIGHT
     if evidence.look is not None:
-        is_known = ~np.isnan(evidence.look)
-        share = np.minimum(evidence.look / options.embedding_gate, 1.0)
-        cost += np.where(is_known, options.embedding_weight / 2 * share, 0.0)
+        look = evidence.look[pairs]
+        is_known = ~np.isnan(look)
+        cost += np.where(is_known, options.embedding_weight / 2 * np.minimum(look / options.embedding_gate, 1.0), 0.0)
         weight += np.where(is_known, options.embedding_weight / 2, 0.0)
     if options.registration:
-        residual = np.minimum(evidence.residual / options.fit_distance, 1.0)
-        cost += np.where(is_fit, _FIT_WEIGHT * residual, 0.0)
-        weight += np.where(is_fit, _FIT_WEIGHT, 0.0)
-    score = np.maximum(1 - cost / np.maximum(weight, 1e-9), _LEAST_SCORE)
-    return np.where(allowed & (weight > 0), score, 0.0)
+        residual = np.minimum(evidence.residual[pairs] / options.fit_distance, 1.0)
+        cost += np.where(is_fit[pairs], _FIT_WEIGHT * residual, 0.0)
+        weight += np.where(is_fit[pairs], _FIT_WEIGHT, 0.0)
+    score[pairs] = np.where(weight > 0, np.maximum(1 - cost / np.maximum(weight, 1e-9), _LEAST_SCORE), 0.0)
+    return score
 
 
 def _span(size: Float64[np.ndarray, "boxes 3"]) -> Float64[np.ndarray, "boxes"]:
