@@ -94,7 +94,7 @@ def content_table(content: Content, drives: int) -> Table:
         real = REAL_INTENSITY.get(name)
         table.add_row(
             name, f"{shares[label]:.2f}", _range(ASKED.get(name), float(shares[label])), f"{REAL_SHARE.get(name, '')}",
-            f"{mean:.2f}", _range(real, mean, TOLERANCE), f"{100 * content.zeros[label] / count:.0f}",
+            f"{mean:.2f}", _range(real, float(mean), TOLERANCE), f"{100 * content.zeros[label] / count:.0f}",
             REAL_ZEROS.get(name, ""), f"{content.drives[label]}",
         )  # fmt: skip
     return table
