@@ -1,4 +1,4 @@
-"""Train a LiDAR panoptic network. Without arguments: simulate a data set, train about ten minutes, score, draw.
+"""Train a LiDAR panoptic network. Without arguments: simulate a data set, train ten to fifteen minutes, score, draw.
 
 python tools/train_lidar.py                                        the embedded default
 python tools/train_lidar.py --config configs/lidar_kitti360.yaml --data.root /data/KITTI-360

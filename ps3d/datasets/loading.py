@@ -121,11 +121,13 @@ class TrainingFrames(Dataset):
         donor = int(rng.integers(len(self.frames)))
         frame = self.frames.read(index, self.window, is_corrected)
         if self.augmentation.needs_donor:
-            other = self.frames.read(donor, self.window, is_corrected)
             # Mixed scans should not share their vehicle's axis: each is turned on its own first.
             turned = replace(self.augmentation, drop_points=0.0, drop_rings=0.0, drop_intensity=0.0)
-            other = augment(other, turned, rng)
-            frame = mix(frame, other, self.frames.drives[0].taxonomy, self.augmentation, rng)
+
+            def read_donor() -> Frame:
+                return augment(self.frames.read(donor, self.window, is_corrected), turned, rng)
+
+            frame = mix(frame, read_donor, self.frames.drives[0].taxonomy, self.augmentation, rng)
         return augment(frame, self.augmentation, rng)
 
 

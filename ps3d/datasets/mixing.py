@@ -1,5 +1,6 @@
 """Augmentations that take from a second scan: sectors, bands of elevation, single objects."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -22,13 +23,21 @@ FEWEST_POINTS = 30
 """Objects with fewer points are not worth pasting."""
 
 
-def mix(frame: Frame, donor: Frame, taxonomy: Taxonomy, settings: Augmentation, rng: np.random.Generator) -> Frame:
-    """PolarMix or LaserMix by their probabilities, then pasted objects."""
+def mix(
+    frame: Frame,
+    read_donor: Callable[[], Frame],
+    taxonomy: Taxonomy,
+    settings: Augmentation,
+    rng: np.random.Generator,
+) -> Frame:
+    """PolarMix or LaserMix by their probabilities, then pasted objects; the donor is read only where it takes part."""
     choice = rng.uniform()
-    if choice < settings.polar_mix:
-        frame = polar_mix(frame, donor, rng)
-    elif choice < settings.polar_mix + settings.laser_mix:
-        frame = laser_mix(frame, donor, rng)
+    is_polar, is_mixed = choice < settings.polar_mix, choice < settings.polar_mix + settings.laser_mix
+    if not is_mixed and not settings.populate:
+        return frame
+    donor = read_donor()
+    if is_mixed:
+        frame = polar_mix(frame, donor, rng) if is_polar else laser_mix(frame, donor, rng)
     return populate(frame, donor, taxonomy, settings.populate, rng) if settings.populate else frame
 
 
