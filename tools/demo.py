@@ -1,7 +1,8 @@
 """The main job, from nothing to panoptic labels: `make demo`.
 
 Simulates a data set, trains the small network ten to fifteen minutes, labels drives it never saw, scores and tracks
-them, and draws truth beside prediction. All of it is `python tools/train_lidar.py` without arguments; this adds the clock.
+them, and draws truth beside prediction. All of it is `python tools/train_lidar.py` without arguments; this adds the
+clock.
 """
 
 import sys
