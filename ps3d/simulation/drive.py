@@ -27,7 +27,7 @@ from ps3d.simulation.windows import write_windows
 from ps3d.simulation.world import World, make_world
 from ps3d.structures import SWEEP_SECONDS
 
-VERSION = 3
+VERSION = 4
 """Grows when the same settings give other bytes."""
 _VIEW = 88.0
 _LIDAR, _WORLD, _SUN, _CAMERA = 100, 200, 400, 500

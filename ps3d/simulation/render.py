@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt8, UInt16
 
 from ps3d.simulation.raycasting import CORNERS, MISSED, RayScene
-from ps3d.simulation.shading import aim, aim_at_sun, near_balls, pattern_table, shade
+from ps3d.simulation.shading import aim, aim_at_sun, between_neighbors, near_balls, pattern_table, shade
 from ps3d.simulation.traffic import Traffic
 
 _LIFT = 0.012
@@ -100,7 +100,7 @@ def render(
         normals[chosen] = seen.normal[closer] @ rotation.T.astype(np.float32)
         tables.append(scene.looks)
         first += len(scene.looks)
-    lit = _sunlit(rays, distance, look, normals, static, nearby, daylight)
+    lit = _sunlit(rays, distance, look, normals, static, nearby, daylight, size[1])
     table = np.concatenate(tables)
     return _paint(rays, distance, look, normals, lit, table, daylight, size, rng)
 
@@ -135,8 +135,14 @@ def _in_front(corners: Float64[np.ndarray, "8 3"], depth: float = 0.1) -> Float6
     return np.concatenate([corners[z >= depth], corners[behind] * (1 - share) + corners[ahead] * share])
 
 
-def _sunlit(rays, distance, look, normals, static: RayScene, nearby, daylight: Daylight) -> np.ndarray:
-    """1 where the sun reaches a pixel's surface, else 0."""
+def _sunlit(
+    rays, distance, look, normals, static: RayScene, nearby, daylight: Daylight, width: int
+) -> Float32[np.ndarray, "pixels"]:
+    """How much of the sun reaches a pixel's surface, 0..1.
+
+    Shadow rays cost as much as all others together, so every second pixel (as on a chessboard) takes the mean of its
+    left and right neighbors where both show the same look and face the sun: edges of shadows get one pixel softer.
+    """
     lit = np.zeros(len(distance), np.float32)
     if daylight.is_overcast:
         lit[:] = 1
@@ -144,7 +150,9 @@ def _sunlit(rays, distance, look, normals, static: RayScene, nearby, daylight: D
     sun = daylight.sun.astype(np.float32)
     shadow, pixel = np.empty((len(distance), 6), np.float32), np.empty(len(distance), np.int64)
     count = aim_at_sun(rays, distance, look, normals, sun, np.float32(_LIFT), shadow, pixel)
-    shadow, pixel = shadow[:count], pixel[:count]
+    facing = pixel[:count]
+    is_between = between_neighbors(facing, look, width)
+    shadow, pixel = shadow[:count][~is_between], facing[~is_between]
     is_free = ~static.is_covered(shadow, 80.0)
     shadow, pixel = shadow[is_free], pixel[is_free]
     lit[pixel] = 1
@@ -153,6 +161,8 @@ def _sunlit(rays, distance, look, normals, static: RayScene, nearby, daylight: D
         if len(chosen):
             cast = _into(shadow[chosen], rotation, position)
             lit[pixel[chosen[scene.is_covered(cast)]]] = 0
+    between = facing[is_between]
+    lit[between] = 0.5 * (lit[between - 1] + lit[between + 1])
     return lit
 
 

@@ -155,6 +155,20 @@ def aim_at_sun(rays, distance, look, normals, sun, lift, shadow, pixel):
 
 
 @compiled
+def between_neighbors(pixel, look, width):
+    """Which of these pixels (ascending) are black on a chessboard and have a left and a right one of their look."""
+    between = np.zeros(len(pixel), np.bool_)
+    for place in range(1, len(pixel) - 1):
+        i = pixel[place]
+        row, column = i // width, i % width
+        if (row + column) % 2 == 0 or column == 0 or column == width - 1:
+            continue
+        if pixel[place - 1] == i - 1 and pixel[place + 1] == i + 1:
+            between[place] = look[i - 1] == look[i] and look[i + 1] == look[i]
+    return between
+
+
+@compiled
 def near_balls(starts, along, across, up, centers, radii):
     """Which balls (rows) the rays (columns) meet that start at `starts` and all go `along`; three axes of length 1."""
     near = np.zeros((len(radii), len(starts)), np.bool_)
