@@ -1,102 +1,14 @@
 """Where everything stands: furnishing the sections of a street, without anything in anything else."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
+from ps3d.simulation.curb import furnish_corner, furnish_curb
 from ps3d.simulation.items import MAKERS, InstanceNumbers, Item
 from ps3d.simulation.meshes import Real
-from ps3d.simulation.plants import TREE_HEIGHTS, TREE_WIDTHS
-from ps3d.simulation.sections import PARKING, ROAD, SIDEWALK, VERGE, Section, Side
-
-KEEP_OUT = 2.6
-"""Nothing of height stands nearer to the ego vehicle's path than this, meters."""
-
-SOLIDS = ("building", "hall", "garage")
-
-Rectangle = tuple[Real, Real, Real, Real]
-
-
-def _meets(area: Rectangle, others: list[Rectangle]) -> bool:
-    s0, s1, d0, d1 = area
-    return any(s1 > a and s0 < b and d1 > c and d0 < e for a, b, c, e in others)
-
-
-@dataclass
-class Plot:
-    """One side of one section while it is furnished; `sign` is +1 for the left side.
-
-    `taken` holds the rectangles (s0, s1, d0, d1) in use, d outward; `solids` those of buildings and `crowns` those of
-    trees' crowns, which must not meet, while a crown may hang over anything lower.
-    """
-
-    section: Section
-    side: Side
-    sign: int
-    rng: np.random.Generator
-    rare: list[str] = field(default_factory=list)
-    items: list[Item] = field(default_factory=list)
-    taken: list[Rectangle] = field(default_factory=list)
-    solids: list[Rectangle] = field(default_factory=list)
-    crowns: list[Rectangle] = field(default_factory=list)
-
-    def is_free(self, s: Real, d: Real, half_s: Real, half_d: Real) -> bool:
-        if d - half_d < KEEP_OUT:
-            return False
-        return not _meets((s - half_s, s + half_s, d - half_d, d + half_d), self.taken)
-
-    def take(self, s: Real, d: Real, half_s: Real, half_d: Real) -> None:
-        self.taken.append((s - half_s, s + half_s, d - half_d, d + half_d))
-
-    def put(
-        self, name: str, s: Real, d: Real, half: tuple[Real, Real] = (0.3, 0.3), yaw: Real = 0.0,
-        inside: bool = True, reserve: bool = True, **options,
-    ) -> bool:  # fmt: skip
-        """Place an item if its rectangle is free. `yaw` is for the left side; the right side is turned by half a turn.
-
-        Args:
-            half: half the extent along and across the road.
-            inside: True if it must not reach over the section's ends.
-            reserve: False if others may stand in it.
-        """
-        half_s, half_d = half
-        if inside and not (self.section.start + half_s <= s <= self.section.end - half_s):
-            return False
-        if not self.is_free(s, d, half_s, half_d):
-            return False
-        area = (s - half_s, s + half_s, d - half_d, d + half_d)
-        if name in SOLIDS:
-            if _meets(area, self.crowns):
-                return False
-            self.solids.append(area)
-        if reserve:
-            self.taken.append(area)
-        turn = yaw if self.sign > 0 else yaw + np.pi
-        self.items.append(Item(name, s, self.sign * d, turn, int(self.rng.integers(2**31)), options, half))
-        return True
-
-    def plant(self, s: Real, d: Real, kinds: tuple[str, ...], height: Real = 0.0, **options) -> bool:
-        """Place the first of these kinds of trees whose crown reaches into no building."""
-        for kind in kinds:
-            low, high = TREE_HEIGHTS[kind]
-            tall = height or float(self.rng.uniform(low, high))
-            radius = min(1.2 * tall * TREE_WIDTHS[kind], 4.5)
-            crown = (s - radius, s + radius, d - radius, d + radius)
-            is_inside = self.section.start + radius <= s <= self.section.end - radius
-            hangs_low = d - radius < KEEP_OUT and options.get("crown_base", 0.0) < 4.0
-            if not is_inside or hangs_low or _meets(crown, self.solids) or not self.is_free(s, d, 0.35, 0.35):
-                continue
-            self.crowns.append(crown)
-            return self.put("tree", s, d, (0.35, 0.35), kind=kind, height=tall, **options)
-        return False
-
-    def spots(self, spacing: Real, jitter: Real = 0.35) -> np.ndarray:
-        """Places along the section about `spacing` meters apart."""
-        count = max(0, int((self.section.length - 1) / spacing))
-        middle = self.section.start + (np.arange(count) + 0.5 + self.rng.uniform(-jitter, jitter, count)) * (
-            self.section.length / max(count, 1)
-        )
-        return middle
+from ps3d.simulation.plot import KEEP_OUT, Plot
+from ps3d.simulation.sections import PARKING, ROAD, SIDEWALK, Section
 
 
 def furnish(section: Section, seed: list[int], rare: list[str]) -> list[Item]:
@@ -108,11 +20,11 @@ def furnish(section: Section, seed: list[int], rare: list[str]) -> list[Item]:
         if side.use == "street":
             _furnish_street(plot)
         elif side.use == "corner":
-            _furnish_corner(plot)
+            furnish_corner(plot)
         else:
             _park(plot)
             FURNISH[side.use](plot)
-            _furnish_curb(plot)
+            furnish_curb(plot)
         items += plot.items
     return items
 
@@ -390,100 +302,6 @@ FURNISH = {
     "houses": _furnish_houses, "row": _furnish_row, "park": _furnish_park,
     "industrial": _furnish_industrial, "green": _furnish_green,
 }  # fmt: skip
-
-
-def _furnish_curb(plot: Plot) -> None:
-    """Lamps, signs, street trees, bins, bicycles and so on between curb and sidewalk."""
-    rng, side, section = plot.rng, plot.side, plot.section
-    walk = side.width(VERGE) + side.width(SIDEWALK)
-    outer = side.edges[SIDEWALK]
-    if side.has_track:
-        line = side.edges[VERGE] + 0.35
-        if rng.random() < 0.8:
-            middle = 0.5 * (side.inner(VERGE) + side.edges[VERGE])
-            plot.put("train", section.middle, middle, (19.5, 1.5), inside=False)
-    else:
-        line = side.edges[PARKING] + 0.40
-    line = max(line, KEEP_OUT + 0.35)
-    if side.width(VERGE) > 0.9 and not side.has_track and rng.random() < 0.85:
-        _plant_verge(plot)
-    spacing = rng.uniform(16, 30)
-    poles = "lamp" if rng.random() < 0.8 else "pole"
-    for s in plot.spots(spacing, 0.2):
-        # The item's frame on the left side is turned, so that +y points to the street on either side.
-        plot.put(poles, s, line, (0.2, 0.2), yaw=np.pi)
-    for s in plot.spots(rng.uniform(9, 22)):
-        kind = str(rng.choice(["sign", "street name", "billboard"], p=[0.8, 0.12, 0.08]))
-        plot.put(
-            kind,
-            s,
-            line + rng.uniform(-0.05, 0.2),
-            (0.3, 0.5 if kind != "billboard" else 1.1),
-            yaw=np.pi + float(rng.normal(0, 0.1)),
-        )
-    has_trees = rng.random() < (0.75 if walk > 2.2 else 0.15)
-    if has_trees:
-        kind = str(rng.choice(["round", "columnar", "young", "spreading"], p=[0.45, 0.2, 0.25, 0.1]))
-        for s in plot.spots(rng.uniform(6.5, 11), 0.15):
-            is_near = line < 6.5 and kind in ("spreading", "round")
-            crown_base = 4.4 if is_near else float(rng.uniform(2.2, 3.0))
-            plot.plant(s, line + 0.25, (kind, "columnar", "young"), 9.5 if is_near else 0.0, crown_base=crown_base)
-    for s in plot.spots(11):
-        if rng.random() < 0.35:
-            plot.put("bin", s, outer - 0.35, (0.7, 0.35), yaw=float(rng.normal(0, 0.2)))
-        elif rng.random() < 0.18:
-            plot.put("cabinet", s, outer - 0.3, (0.8, 0.3))
-        elif rng.random() < 0.22:
-            for k in range(int(rng.integers(1, 5))):
-                along = rng.random() < 0.5
-                plot.put("bicycle", s + 0.8 * k, outer - (0.4 if along else 0.95), (0.4, 0.35 if along else 0.95),
-                         yaw=0.0 if along else np.pi / 2 + rng.normal(0, 0.1))  # fmt: skip
-        elif rng.random() < 0.06:
-            plot.put("vending machine", s, outer - 0.3, (0.5, 0.3))
-    if rng.random() < 0.22:
-        for s in np.arange(section.start + 2, section.end - 2, 2.0)[: int(rng.integers(4, 12))]:
-            plot.put("bollard", float(s), line - 0.1, (0.15, 0.15))
-    if section.quarter in ("urban", "village") and rng.random() < 0.25 and walk > 2.4:
-        plot.put("bus stop", section.middle, outer - 1.5, (2.5, 0.8))
-    for s in plot.spots(26):
-        if rng.random() < 0.4:
-            d = outer - 0.35
-            for k in range(int(rng.integers(1, 4))):
-                plot.put(
-                    "person", s + 0.55 * k, d + rng.uniform(-0.1, 0.15), (0.26, 0.26), yaw=float(rng.uniform(0, 6.3))
-                )
-
-
-def _plant_verge(plot: Plot) -> None:
-    """Low bushes in the strip between road and sidewalk."""
-    rng, side = plot.rng, plot.side
-    middle = 0.5 * (side.inner(VERGE) + side.edges[VERGE])
-    radius = min(0.5 * side.width(VERGE) - 0.02, 0.9)
-    for s in plot.spots(1.7 * radius + 0.3):
-        if rng.random() < 0.8:
-            plot.put("bush", s, middle, (0.8 * radius, 0.8 * radius), radius=float(radius * rng.uniform(0.7, 1.0)))
-
-
-def _furnish_corner(plot: Plot) -> None:
-    """Lights, signs and bollards where streets meet, and someone who waits."""
-    rng, side = plot.rng, plot.side
-    s, d = plot.section.middle, max(side.edges[PARKING] + 0.6, KEEP_OUT + 0.6)
-    if plot.section.quarter in ("urban", "industrial", "parkland") and rng.random() < 0.8:
-        plot.put("traffic light", s, d, (0.3, 0.4), yaw=np.pi)
-    elif rng.random() < 0.8:
-        plot.put("sign", s, d, (0.3, 0.4), yaw=np.pi)
-    if rng.random() < 0.4:
-        plot.put("street name", s, d + 1.4, (0.7, 0.3), yaw=float(rng.choice([0, np.pi / 2])))
-    for k in range(int(rng.integers(0, 4))):
-        if rng.random() < 0.5:
-            plot.put("person", s + rng.uniform(-0.5, 0.5), d + 2.2 + 0.7 * k, (0.3, 0.3), yaw=float(rng.uniform(0, 6)))
-    for d_fence in np.arange(side.edges[SIDEWALK] + 2, 40, 5.0):
-        if rng.random() < 0.6:
-            kind = str(rng.choice(["fence", "hedge", "wall"]))
-            options: dict = {"length": 5.0}
-            if kind == "hedge":
-                options |= {"height": float(rng.uniform(0.8, 2)), "thickness": 0.7}
-            plot.put(kind, s, float(d_fence) + 2.5, (0.4, 2.5), yaw=np.pi / 2, **options)
 
 
 def _furnish_street(plot: Plot) -> None:

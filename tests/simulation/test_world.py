@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ps3d.simulation.layout import KEEP_OUT
+from ps3d.simulation.plot import KEEP_OUT
 from ps3d.simulation.schedule import make_schedule
 from ps3d.simulation.world import World, make_world
 
