@@ -11,13 +11,13 @@ files. Those (a JSON beside PNGs) are read by `CocoPanoptic`.
 """
 
 import csv
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from ps3d.datasets.kitti360_files import read_png, write_png
 from ps3d.datasets.panoptic_folder import CAMERA, find_pictures, read_picture
+from ps3d.datasets.picture_sequence import PictureSequence
 from ps3d.ops.atomic_file import atomic_write
 from ps3d.structures import NO_INSTANCE, VOID, Calibration, Category, Frame, Image, Panoptic, Taxonomy
 
@@ -27,7 +27,7 @@ MOST_OBJECTS = 255
 """Of one class in one picture; the number has a byte."""
 
 
-class Ade20k:
+class Ade20k(PictureSequence):
     """The pictures of one split; a `ps3d.structures.Sequence`."""
 
     def __init__(self, root: str | Path, split: str = "", taxonomy: Taxonomy | None = None) -> None:
@@ -49,12 +49,6 @@ class Ade20k:
             raise FileNotFoundError(
                 f"{images}: no pictures; the splits are {', '.join(find_splits(root)) or 'missing'}"
             )
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def __iter__(self) -> Iterator[Frame]:
-        return (self[position] for position in range(len(self)))
 
     def __getitem__(self, position: int) -> Frame:
         """Read the picture at a position 0..len-1.

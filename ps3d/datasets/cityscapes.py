@@ -1,6 +1,5 @@
 """Cityscapes: pictures and fine labels, one sequence per city; also copies without split and city folders."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ import numpy as np
 from ps3d.datasets.kitti360_files import read_png, write_png
 from ps3d.datasets.kitti360_labels import LABELS
 from ps3d.datasets.panoptic_folder import read_picture
+from ps3d.datasets.picture_sequence import PictureSequence
 from ps3d.structures import NO_INSTANCE, Calibration, Category, Frame, Image, Panoptic, Taxonomy
 
 CAMERA = "camera"
@@ -29,7 +29,7 @@ CITYSCAPES = _make_taxonomy()
 """Raw ids are Cityscapes' label ids; caravan and trailer are void."""
 
 
-class Cityscapes:
+class Cityscapes(PictureSequence):
     """The pictures of one city; a `ps3d.structures.Sequence`."""
 
     def __init__(self, root: str | Path, city: str, split: str = "", taxonomy: Taxonomy = CITYSCAPES) -> None:
@@ -47,12 +47,6 @@ class Cityscapes:
         if not self.files:
             raise FileNotFoundError(f"{images}: no pictures of {city!r}; there are {', '.join(find_cities(root))}")
         self._labels = {p.name: p for p in (self.root / "gtFine" / split).rglob(f"{city}_*{_LABEL}.png")}
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def __iter__(self) -> Iterator[Frame]:
-        return (self[position] for position in range(len(self)))
 
     def __getitem__(self, position: int) -> Frame:
         """Read the picture at a position 0..len-1.

@@ -1,12 +1,12 @@
 """KITTI-STEP: videos with panoptic labels; persons and cars keep their numbers through a sequence."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from ps3d.datasets.cityscapes import CITYSCAPES
 from ps3d.datasets.panoptic_folder import read_picture
 from ps3d.datasets.panoptic_png import read_step
+from ps3d.datasets.picture_sequence import PictureSequence
 from ps3d.structures import VOID, Calibration, Frame, Image, Taxonomy
 
 CAMERA = "image_02"
@@ -24,7 +24,7 @@ KITTI_STEP = Taxonomy(
 """Raw ids are Cityscapes' train ids. Persons and cars without a number are crowds."""
 
 
-class KittiStep:
+class KittiStep(PictureSequence):
     """One sequence; a `ps3d.structures.Sequence`."""
 
     def __init__(self, root: str | Path, sequence: int | str, taxonomy: Taxonomy = KITTI_STEP) -> None:
@@ -42,12 +42,6 @@ class KittiStep:
         if not self.files:
             raise FileNotFoundError(f"{root}: no training/image_02/{self.name}/ with pictures")
         self._labels = {file.stem: file for file in root.glob(f"panoptic_maps/*/{self.name}/*.png")}
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def __iter__(self) -> Iterator[Frame]:
-        return (self[position] for position in range(len(self)))
 
     def __getitem__(self, position: int) -> Frame:
         """Read the picture at a position 0..len-1.

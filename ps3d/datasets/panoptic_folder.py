@@ -8,7 +8,7 @@ A sequence's pictures are in the order of their names. Without labels/ there is 
 itself. Things without a number are crowds: they are neither learned nor counted as objects.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from PIL import Image as Picture
 from PIL import UnidentifiedImageError
 
 from ps3d.datasets.panoptic_png import read_step, write_step
+from ps3d.datasets.picture_sequence import PictureSequence
 from ps3d.ops.atomic_file import atomic_write
 from ps3d.structures import VOID, Calibration, Category, Frame, Image, Panoptic, Taxonomy
 
@@ -26,7 +27,7 @@ CAMERA = "camera"
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 
 
-class PanopticFolder:
+class PanopticFolder(PictureSequence):
     """One sequence of pictures; a `ps3d.structures.Sequence`."""
 
     def __init__(self, folder: str | Path, taxonomy: Taxonomy) -> None:
@@ -45,12 +46,6 @@ class PanopticFolder:
         self.files = [folder] if folder.is_file() else find_pictures(images)
         if not self.files:
             raise FileNotFoundError(f"{images}: no pictures; files of {', '.join(PICTURES)} are read")
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def __iter__(self) -> Iterator[Frame]:
-        return (self[position] for position in range(len(self)))
 
     def __getitem__(self, position: int) -> Frame:
         """Read the picture at a position 0..len-1.

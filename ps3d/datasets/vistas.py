@@ -10,7 +10,6 @@ beside PNGs) are read by `CocoPanoptic`.
 """
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,14 @@ import numpy as np
 
 from ps3d.datasets.kitti360_files import read_png, write_png
 from ps3d.datasets.panoptic_folder import CAMERA, find_pictures, read_picture
+from ps3d.datasets.picture_sequence import PictureSequence
 from ps3d.ops.atomic_file import atomic_write
 from ps3d.structures import NO_INSTANCE, VOID, Calibration, Category, Frame, Image, Panoptic, Taxonomy
 
 PER_LABEL = 256
 
 
-class Vistas:
+class Vistas(PictureSequence):
     """The pictures of one split; a `ps3d.structures.Sequence`."""
 
     def __init__(self, root: str | Path, split: str, version: str = "", taxonomy: Taxonomy | None = None) -> None:
@@ -47,12 +47,6 @@ class Vistas:
         self.files = find_pictures(folder / "images")
         if not self.files:
             raise FileNotFoundError(f"{folder / 'images'}: no pictures")
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def __iter__(self) -> Iterator[Frame]:
-        return (self[position] for position in range(len(self)))
 
     def __getitem__(self, position: int) -> Frame:
         """Read the picture at a position 0..len-1.
