@@ -22,7 +22,8 @@ from ps3d.engine.look_pictures import has_picture_labels, save_pictures
 from ps3d.visualization.files import PICTURE_SUFFIXES
 from ps3d.visualization.frames import Style
 from ps3d.visualization.renderers import RendererFailed, make_renderer
-from ps3d.visualization.viewer import NoWindow, show
+from ps3d.visualization.viewer import show
+from ps3d.visualization.window_check import NoWindow
 
 
 @dataclass

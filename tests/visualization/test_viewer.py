@@ -14,9 +14,9 @@ from PIL import ImageGrab, features
 
 from ps3d.datasets.kitti360_files import write_scan
 from ps3d.datasets.label_files import write_labels
-from ps3d.visualization import viewer
+from ps3d.visualization import window_check
 from ps3d.visualization.frames import COLOR_MODES
-from ps3d.visualization.viewer import NoWindow, check_window
+from ps3d.visualization.window_check import NoWindow, check_window
 
 TOOL = Path(__file__).parents[2] / "tools" / "visualize.py"
 
@@ -30,7 +30,7 @@ def test_without_a_display_the_message_tells_what_works(monkeypatch):
 
 
 def test_without_open3d_the_message_tells_what_to_install(monkeypatch):
-    monkeypatch.setattr(viewer.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(window_check.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(NoWindow, match=r"pip install open3d.*--save"):
         check_window()
 
@@ -38,7 +38,7 @@ def test_without_open3d_the_message_tells_what_to_install(monkeypatch):
 def test_a_driver_that_aborts_does_not_take_the_program_with_it(monkeypatch):
     pytest.importorskip("open3d")
     monkeypatch.setenv("DISPLAY", ":0")
-    monkeypatch.setattr(viewer, "_PROBE", "import os, sys; print('no device', file=sys.stderr); os.abort()")
+    monkeypatch.setattr(window_check, "_PROBE", "import os, sys; print('no device', file=sys.stderr); os.abort()")
     with pytest.raises(NoWindow, match=r"no device; apt-get install libvulkan1"):
         check_window()
 
