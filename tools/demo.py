@@ -5,6 +5,7 @@ them, and draws truth beside prediction. All of it is `python tools/train_lidar.
 clock.
 """
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -18,12 +19,13 @@ def main() -> None:
     """Run the embedded default and say how long it took."""
     begin = time.time()
     config, _ = parse_lidar_training(sys.argv[1:], __doc__ or "")
-    if Path(config.simulation.folder).exists():
+    is_first = int(os.environ.get("LOCAL_RANK", 0)) == 0  # the training starts this program once for each process
+    if is_first and Path(config.simulation.folder).exists():
         print(f"simulated drives in {config.simulation.folder} are used again as far as they go")
     run = run_lidar_training(config)
-    print(
-        f"\nall of it took {(time.time() - begin) / 60:.1f} minutes on {core_count()} cores; results: {run}/report.html"
-    )
+    if is_first:
+        minutes = (time.time() - begin) / 60
+        print(f"\nall of it took {minutes:.1f} minutes on {core_count()} cores; results: {run}/report.html")
 
 
 if __name__ == "__main__":

@@ -3,21 +3,24 @@
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import UInt8
 
 from ps3d.engine.predict import read_prediction
 from ps3d.engine.run_folder import RunFolder
+from ps3d.structures import Panoptic, Taxonomy
 from ps3d.structures import Sequence as Drive
-from ps3d.structures import Taxonomy
 from ps3d.structures.sequence import LIDAR
-from ps3d.visualization.colors import color_by_class, color_by_instance
-from ps3d.visualization.differences import OUTCOME_COLORS, compare
+from ps3d.visualization.colors import InstanceColors, color_by_class, color_by_instance
+from ps3d.visualization.differences import color_by_error
 from ps3d.visualization.files import write_picture
+from ps3d.visualization.images import OUTCOME_LEGEND, class_legend
 from ps3d.visualization.points import render_points
+from ps3d.visualization.text import add_legend, add_title, side_by_side, stacked
 from ps3d.visualization.views import follow_view
 
 
 def draw_comparisons(run: RunFolder, taxonomy: Taxonomy, scans: Sequence[tuple[float, Drive, int]], count: int) -> None:
-    """The worst and the middling scans: truth on the left, prediction in the middle, mistakes on the right.
+    """The worst and the middling scans, as `draw_comparison` shows them.
 
     Args:
         scans: (PQ, drive, position), the worst first.
@@ -31,22 +34,30 @@ def draw_comparisons(run: RunFolder, taxonomy: Taxonomy, scans: Sequence[tuple[f
             write_picture(run.path / "pictures" / name, picture)
 
 
-def draw_comparison(run: RunFolder, taxonomy: Taxonomy, drive: Drive, position: int) -> np.ndarray:
-    """Upper row: classes; lower row: objects; columns: truth, prediction; the last column shows what is wrong."""
+def draw_comparison(run: RunFolder, taxonomy: Taxonomy, drive: Drive, position: int) -> UInt8[np.ndarray, "_ _ 3"]:
+    """Classes above, objects below them, truth on the left, prediction on the right; at the bottom what is wrong.
+
+    A predicted object has the color of the object of the truth that it stands for.
+    """
     frame = drive[position]
     assert frame.scan is not None
-    truth, prediction = frame.truth[LIDAR], read_prediction(run.predictions, drive, frame, taxonomy)
-    xyz = frame.scan.xyz
-    usable = np.isfinite(xyz.sum(axis=1))
-    panels = [
-        color_by_class(truth, taxonomy),
-        color_by_class(prediction, taxonomy),
-        color_by_instance(truth, taxonomy),
-        color_by_instance(prediction, taxonomy),
-        OUTCOME_COLORS[compare(truth, prediction, taxonomy)],
-    ]
-    size = (360, 640)
-    drawn = [render_points(xyz[usable], colors[usable], follow_view(), size, point_size=2.0) for colors in panels]
-    rows = [np.concatenate(drawn[i : i + 2], axis=1) for i in (0, 2)]
-    wrong = render_points(xyz[usable], panels[4][usable], follow_view(), (360, 1280), point_size=2.0)
-    return np.concatenate([*rows, wrong], axis=0)
+    usable = np.isfinite(frame.scan.xyz.sum(axis=1))
+    xyz = frame.scan.xyz[usable]
+    truth, prediction = (
+        Panoptic(label.semantic[usable], label.instance[usable])
+        for label in (frame.truth[LIDAR], read_prediction(run.predictions, drive, frame, taxonomy))
+    )
+    true_colors, found_colors = InstanceColors(), InstanceColors()
+    true_colors.meet(truth, taxonomy, xyz)
+    found_colors.meet_beside(prediction, taxonomy, xyz, truth, true_colors)
+
+    def panel(title: str, colors: UInt8[np.ndarray, "points 3"], width: int = 640) -> UInt8[np.ndarray, "_ _ 3"]:
+        return add_title(render_points(xyz, colors, follow_view(), (360, width), point_size=2.0), title, 16)
+
+    sides = (("truth", truth, true_colors), ("prediction", prediction, found_colors))
+    classes = [panel(f"{side}: classes", color_by_class(label, taxonomy)) for side, label, _ in sides]
+    objects = [panel(f"{side}: objects", color_by_instance(label, taxonomy, own)) for side, label, own in sides]
+    upper, lower = side_by_side(classes), side_by_side(objects)
+    mistakes = panel("mistakes", color_by_error(truth, prediction, taxonomy), upper.shape[1])
+    upper = add_legend(upper, class_legend(taxonomy, truth, prediction))
+    return stacked([upper, lower, add_legend(mistakes, OUTCOME_LEGEND)])
