@@ -92,3 +92,19 @@ def test_a_scan_of_120_000_points_is_fused_in_milliseconds():
     fused = fuse_offsets(prediction, xyz, KITTI360_SCAN)
     assert time.process_time() - begin < 0.5  # 0.03 s measured; the rest is for busy machines
     assert fused.instance.max() == 30
+
+
+def test_a_doubtful_object_and_too_few_points_become_the_likeliest_stuff():
+    rng = np.random.default_rng(5)
+    xyz = np.concatenate([block(rng, (0, 0, 0)), block(rng, (20, 0, 0)), block(rng, (40, 0, 0), points=3)])
+    logits = torch.full((603, len(KITTI360_SCAN)), -9.0)
+    logits[:, CAR], logits[:, TRUCK] = 1.0, 0.5
+    vegetation = KITTI360_SCAN.index("vegetation")
+    logits[:, vegetation] = 0.9  # cars and trucks have 0.62 of the probability: less than 0.7
+    logits[300:, vegetation] = -2.0  # 0.97
+    prediction = OffsetPrediction(logits, torch.zeros(603, 3))
+    fused = fuse_offsets(prediction, xyz, KITTI360_SCAN)
+    np.testing.assert_array_equal(fused.semantic, np.repeat([vegetation, CAR, vegetation], [300, 300, 3]))
+    np.testing.assert_array_equal(fused.instance, np.repeat([0, 1, 0], [300, 300, 3]))
+    kept = fuse_offsets(prediction, xyz, KITTI360_SCAN, OffsetFusion(least_object=0.5))
+    np.testing.assert_array_equal(kept.instance, np.repeat([1, 2, 0], [300, 300, 3]))

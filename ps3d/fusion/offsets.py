@@ -16,11 +16,13 @@ class OffsetFusion:
     """How points become objects.
 
     Attributes:
-        minimum: fewer points are no object: they join a neighbor, or stay things without a number.
+        minimum: fewer points are no object: they join a neighbor, or become stuff.
         radius_scale: factor on every radius of `thing_shapes`.
         slack: a cluster this many times its class's box is split.
         offset_share: how much of the predicted offset is walked; 0 clusters the points where they are.
         least_confidence: confidences below count as this, so that a doubtful far object does not fall apart.
+        least_object: an object whose points are less sure, in the mean, to be of its group of classes becomes stuff.
+            Bushes taken for cars are doubtful, above all where a sensor is new to the network.
     """
 
     minimum: int = 5
@@ -28,6 +30,7 @@ class OffsetFusion:
     slack: float = 1.3
     offset_share: float = 1.0
     least_confidence: float = 0.5
+    least_object: float = 0.7
 
 
 def fuse_offsets(
@@ -39,7 +42,8 @@ def fuse_offsets(
     """The panoptic labeling of a scan: the best class of each point; things clustered and their class voted.
 
     Classes that are easily mistaken (car, truck, bus) are clustered together, so that a truck whose cabin was taken
-    for a car stays one object; its class is the one with the largest sum of probabilities.
+    for a car stays one object; its class is the one with the largest sum of probabilities. Points of things that belong
+    to no object take the most probable class of stuff, so every thing in the result has a number.
 
     Args:
         xyz: the points' positions; points that are not finite, or whose logits are not, become VOID.
@@ -66,9 +70,12 @@ def fuse_offsets(
         # Clustering is seen from above: whatever the head's dimensions, only the first two move a point.
         shifted = xyz[member, :2] + np.float32(settings.offset_share) * offsets[member, :2]
         cluster = _cluster_group(shifted, probability, group, taxonomy, settings)
+        cluster = _drop_doubtful(cluster, probability.sum(axis=1), settings.least_object)
         semantic[member] = _vote(cluster, probability, group, semantic[member])
         instance[member] = np.where(cluster < 0, NO_INSTANCE, cluster + 1 + objects)
         objects += int(cluster.max()) + 1
+    lone = np.flatnonzero(_is_in(semantic, taxonomy.thing_ids()) & (instance == NO_INSTANCE))
+    semantic[lone] = _best_stuff(logits[lone].numpy(), taxonomy)
     return Panoptic(semantic, instance)
 
 
@@ -93,6 +100,26 @@ def _cluster_group(
     confidence = np.clip(share, settings.least_confidence, 1)
     radius = settings.radius_scale * max(shape.radius for shape in shapes)
     return cluster_points(shifted, confidence, radius, box, settings.minimum, settings.slack)
+
+
+def _drop_doubtful(
+    cluster: Int32[np.ndarray, "members"], share: Float32[np.ndarray, "members"], least: float
+) -> Int32[np.ndarray, "members"]:
+    """The clusters whose mean share is high enough, numbered from 0; -1 for the points of the others."""
+    is_member = cluster >= 0
+    total, points = np.bincount(cluster[is_member], weights=share[is_member]), np.bincount(cluster[is_member])
+    keeps = total >= least * points
+    number = np.where(keeps, np.cumsum(keeps) - 1, -1).astype(np.int32)
+    result = np.full(len(cluster), -1, np.int32)
+    result[is_member] = number[cluster[is_member]]
+    return result
+
+
+def _best_stuff(logits: Float32[np.ndarray, "points classes"], taxonomy: Taxonomy) -> UInt8[np.ndarray, "points"]:
+    """The most probable class of stuff, VOID where a taxonomy has none."""
+    things = set(taxonomy.thing_ids())
+    stuff = np.array([class_id for class_id in range(len(taxonomy)) if class_id not in things], np.uint8)
+    return stuff[logits[:, stuff].argmax(axis=1)] if len(stuff) else np.full(len(logits), VOID, np.uint8)
 
 
 def _vote(
