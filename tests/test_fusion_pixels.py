@@ -343,3 +343,46 @@ def test_a_picture_without_objects_is_stuff():
     fused = fuse_boxes(empty, TAXONOMY)
     assert fused.shape == (100, 140)
     assert not fused.instance.any()
+
+
+def test_objects_of_query_networks_are_as_sure_as_their_class_and_their_mask():
+    """Class probability 1 at these logits; the masks' is 0.6 in one half of the last object and 0.9 in the other."""
+    queries = hand_made_queries()
+    queries.mask_logits[4, :, 8], queries.mask_logits[4, :, 9] = np.log(0.6 / 0.4), np.log(0.9 / 0.1)
+    fused = fuse_masks(queries, TAXONOMY)
+    assert fused.scores.keys() == {1, 2, 3}
+    assert fused.scores[1] == pytest.approx(1.0, abs=1e-3)
+    assert fused.scores[3] == pytest.approx(0.75, abs=1e-3)
+    assert fuse_mask_logits(queries, TAXONOMY).scores[3] == pytest.approx(1.0, abs=1e-3)
+
+
+def test_objects_in_boxes_keep_the_scores_of_their_boxes():
+    prediction = random_boxes(3)
+    fused = fuse_boxes(prediction, TAXONOMY, BoxFusion(stuff_minimum=300))
+    numbers = set(np.unique(fused.instance[fused.instance > 0]).tolist())
+    assert fused.scores.keys() == numbers
+    assert set(fused.scores.values()) <= set(prediction.scores.tolist())
+    assert list(fused.scores.values()) == sorted(fused.scores.values(), reverse=True)
+
+
+def test_objects_around_centers_are_as_sure_as_the_center_is_high_and_the_class_probable():
+    logits, heat, offsets = torch.zeros(5, 16, 32), torch.zeros(16, 32), torch.zeros(2, 16, 32)
+    logits[CAR] = 20
+    logits[CAR, :, 16:] = logits[PERSON, :, 16:] = 20
+    logits[CAR, :, 16:] += np.log(3)  # three quarters car
+    row, column = torch.meshgrid(torch.arange(16.0), torch.arange(32.0), indexing="ij")
+    for start, center, height in ((0, 8, 0.5), (16, 24, 0.8)):
+        heat[8, center] = height
+        offsets[0, :, start : start + 16] = 8 - row[:, start : start + 16]
+        offsets[1, :, start : start + 16] = center - column[:, start : start + 16]
+    fused = fuse_centers(CenterPrediction(logits, heat, offsets), TAXONOMY)
+    assert fused.scores[int(fused.instance[0, 0])] == pytest.approx(0.5, abs=1e-4)
+    assert fused.scores[int(fused.instance[0, 31])] == pytest.approx(0.6, abs=1e-4)
+
+
+def test_scores_follow_objects_to_other_numbers():
+    fused = fuse_masks(hand_made_queries(), TAXONOMY)
+    renumbered = Panoptic(fused.semantic, np.where(fused.instance > 0, 40 - fused.instance, 0).astype(np.int32))
+    again = renumbered.with_scores_of(fused)
+    assert again.scores == {40 - number: score for number, score in fused.scores.items()}
+    assert renumbered.with_scores_of(renumbered).scores == {}

@@ -10,7 +10,7 @@ import numpy as np
 from ps3d.datasets.panoptic_folder import read_picture
 from ps3d.datasets.panoptic_png import label_from_segments, number_segments, read_segment_ids, write_segment_ids
 from ps3d.ops.atomic_file import atomic_write
-from ps3d.structures import VOID, Calibration, Category, Frame, Image, Panoptic, Taxonomy
+from ps3d.structures import NO_INSTANCE, VOID, Calibration, Category, Frame, Image, Panoptic, Taxonomy
 
 CAMERA = "camera"
 
@@ -117,14 +117,16 @@ def _segment(ids: np.ndarray, number: int, class_id: int, panoptic: Panoptic, ta
     mask = ids == number
     row, column = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     box = [column[0], row[0], column[-1] - column[0] + 1, row[-1] - row[0] + 1]
-    is_crowd = taxonomy.is_thing[class_id] and not panoptic.instance[row[0]][mask[row[0]]].any()
-    return {
+    number_of = int(panoptic.instance[row[0]][mask[row[0]]].max())
+    is_crowd = taxonomy.is_thing[class_id] and number_of == NO_INSTANCE
+    segment = {
         "id": number,
         "category_id": taxonomy.categories[class_id].raw_ids[0],
         "area": int(mask.sum()),
         "bbox": [int(side) for side in box],
         "iscrowd": int(is_crowd),
     }
+    return segment if number_of not in panoptic.scores else {**segment, "score": panoptic.scores[number_of]}
 
 
 def _categories(taxonomy: Taxonomy) -> list[dict[str, Any]]:

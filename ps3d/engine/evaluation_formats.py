@@ -9,6 +9,7 @@ import numpy as np
 
 from ps3d.datasets.kitti360_files import read_png
 from ps3d.datasets.kitti360_labels import KITTI360_IMAGE, KITTI360_SCAN
+from ps3d.datasets.object_scores import read_scores, scores_path
 from ps3d.datasets.panoptic_folder import read_classes
 from ps3d.datasets.semantic_kitti import SEMANTIC_KITTI
 from ps3d.metrics import coco_files
@@ -277,12 +278,29 @@ def _find_own(truth: Path, prediction: Path) -> list[FramePair]:
 
 
 def _read_own(pair: FramePair, taxonomy: Taxonomy, rules: Rules) -> SegmentOverlap:
-    """Red is the class, green and blue the instance; true things without a number are crowds."""
-    overlap = _read_step(pair, taxonomy, rules)
+    """Red is the class, green and blue the instance; true things without a number are crowds.
+
+    Raises:
+        ValueError: scores beside the prediction that leave an object out.
+    """
+    overlap = _with_scores(_read_step(pair, taxonomy, rules), pair, taxonomy)
     truth = overlap.truth
     is_thing = np.append(taxonomy.is_thing, np.zeros(UNKNOWN + 1 - len(taxonomy), bool))[truth.semantic]
     kind = np.where(is_thing & (truth.instance == 0), CROWD, truth.kind).astype(np.int8)
     return replace(overlap, truth=replace(truth, kind=kind))
+
+
+def _with_scores(overlap: SegmentOverlap, pair: FramePair, taxonomy: Taxonomy) -> SegmentOverlap:
+    """The same table with the scores that lie beside the prediction; pictures without objects have none."""
+    scores = read_scores(pair.prediction)
+    if scores is None:
+        return overlap
+    prediction = overlap.prediction
+    is_object = np.isin(prediction.semantic, taxonomy.thing_ids()) & (prediction.instance > 0)
+    if lost := sorted(set(prediction.instance[is_object].tolist()) - scores.keys()):
+        raise ValueError(f"{scores_path(pair.prediction)}: no score of objects {lost[:5]}; predict the picture again")
+    score = np.array([scores.get(number, 0.0) for number in prediction.instance.tolist()])
+    return replace(overlap, prediction=replace(prediction, score=score))
 
 
 _COCO = Benchmark(coco_files.read_taxonomy, "coco", _find_coco, _read_coco, ("pq",))

@@ -12,7 +12,8 @@ from torch import nn
 
 from ps3d.datasets.kitti360_layout import drive_name
 from ps3d.datasets.loading import FrameList
-from ps3d.datasets.panoptic_png import prediction_path, read_step, write_step
+from ps3d.datasets.object_scores import write_scored
+from ps3d.datasets.panoptic_png import prediction_path, read_step
 from ps3d.datasets.picture_augmentation import TrainingPictures
 from ps3d.datasets.picture_opening import open_pictures
 from ps3d.engine.checkpoint import init_from
@@ -153,7 +154,7 @@ def predict_pictures(predictor: PicturePredictor, drives: Sequence[Drive], out: 
         frame = drive[position]
         path = prediction_path(out, drive, frame)
         if not path.exists():
-            write_step(path, predictor(frame))
+            write_scored(path, predictor(frame))
             written += 1
     return written
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ps3d.datasets.panoptic_png import prediction_path, write_step
+from ps3d.datasets.object_scores import write_scored
+from ps3d.datasets.panoptic_png import prediction_path
 from ps3d.datasets.picture_opening import open_pictures
 from ps3d.engine.image_models import load_image_predictor
 from ps3d.metrics import OFFICIAL, PanopticCounts, TubeCounts, count_panoptic, count_tubes, total
@@ -84,8 +85,8 @@ def predict_video(
         for frame in drive:
             label = predict(frame)
             if tracker is not None:
-                label = tracker.update(label, frame)
-            write_step(prediction_path(out, drive, frame), label)
+                label = tracker.update(label, frame).with_scores_of(label)
+            write_scored(prediction_path(out, drive, frame), label)
             camera = only_camera(frame)
             if camera in frame.truth:
                 states.append(score_frame(frame.truth[camera], label, drive.taxonomy, drive.name))

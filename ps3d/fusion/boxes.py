@@ -34,8 +34,8 @@ class BoxFusion:
 def fuse_boxes(prediction: BoxPrediction, taxonomy: Taxonomy, settings: BoxFusion = BoxFusion()) -> Panoptic:
     """The panoptic labeling of a picture: sure objects first, each on free pixels only, then stuff.
 
-    Pixels whose best class is a thing but which no object claims are VOID. Masks are pasted into their boxes one at a
-    time and only there, so the memory does not grow with the number of objects.
+    Pixels whose best class is a thing but which no object claims are VOID. Objects keep the scores of their boxes.
+    Masks are pasted into their boxes one at a time and only there, so the memory does not grow with their number.
 
     Raises:
         ValueError: logits for another number of classes.
@@ -49,8 +49,8 @@ def fuse_boxes(prediction: BoxPrediction, taxonomy: Taxonomy, settings: BoxFusio
     claims = (paste_mask(masks[i].sigmoid(), boxes[i], size) for i in order)
     semantic = best_class(prediction.class_logits, size)
     classes = prediction.classes.cpu().numpy()[order]
-    fused = paint_objects(semantic.reshape(-1), classes, claims, taxonomy, settings)
-    return Panoptic(fused.semantic.reshape(size), fused.instance.reshape(size))
+    fused = paint_objects(semantic.reshape(-1), classes, claims, taxonomy, settings, scores[order])
+    return Panoptic(fused.semantic.reshape(size), fused.instance.reshape(size), fused.scores)
 
 
 def paint_objects(
@@ -59,6 +59,7 @@ def paint_objects(
     claims: Iterable[Integer[np.ndarray, "..."]],
     taxonomy: Taxonomy,
     settings: BoxFusion,
+    scores: Float[np.ndarray, "objects"] | None = None,
 ) -> Panoptic:
     """The merge on flat elements.
 
@@ -66,15 +67,16 @@ def paint_objects(
         semantic: best class of each element.
         classes: of each object, the surest first.
         claims: places of the elements that each object claims.
+        scores: of each object, in the same order.
     """
     painted, instance = np.full(len(semantic), VOID, np.uint8), np.zeros(len(semantic), np.int32)
-    objects = 0
-    for class_id, claim in zip(classes, claims, strict=True):
+    kept: list[int] = []
+    for place, (class_id, claim) in enumerate(zip(classes, claims, strict=True)):
         free = claim[instance[claim] == NO_INSTANCE]
         if not len(claim) or len(claim) - len(free) > settings.overlap * len(claim) or not len(free):
             continue
-        objects += 1
-        painted[free], instance[free] = class_id, objects
+        kept.append(place)
+        painted[free], instance[free] = class_id, len(kept)
     is_free = instance == NO_INSTANCE
     area = np.bincount(semantic[is_free], minlength=256)
     fill = np.full(256, VOID, np.uint8)
@@ -82,7 +84,7 @@ def paint_objects(
         if area[class_id] >= settings.stuff_minimum:
             fill[class_id] = class_id
     painted[is_free] = fill[semantic[is_free]]
-    return Panoptic(painted, instance)
+    return Panoptic(painted, instance, {} if scores is None else dict(enumerate(scores[kept].tolist(), 1)))
 
 
 def paste_mask(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int32, UInt8
+from jaxtyping import Float32, Float64, Int32, UInt8
 from torch import Tensor
 from torch.nn import functional
 
@@ -41,6 +41,7 @@ def fuse_centers(prediction: CenterPrediction, taxonomy: Taxonomy, settings: Cen
 
     Thing pixels walk their offset and join the nearest center; the class of an object is the most frequent one among
     its pixels. Without any center all thing pixels are VOID. Objects are numbered from 1, the highest center first.
+    The score of an object is the height of its center times the mean probability of its class over its pixels.
 
     Raises:
         ValueError: logits for another number of classes.
@@ -49,7 +50,8 @@ def fuse_centers(prediction: CenterPrediction, taxonomy: Taxonomy, settings: Cen
         raise ValueError(f"{prediction.class_logits.shape[0]} class logits, but {taxonomy.name} has {len(taxonomy)}")
     size = prediction.size or (prediction.heat.shape[0], prediction.heat.shape[1])
     semantic = best_class(prediction.class_logits, size)
-    centers = find_centers(_stretch(prediction.heat[None], size)[0], settings)
+    heat = _stretch(prediction.heat[None], size)[0]
+    centers = find_centers(heat, settings)
     is_thing = np.append(taxonomy.is_thing, np.zeros(256 - len(taxonomy), bool))[semantic]
     instance = np.zeros(size, np.int32)
     if len(centers):
@@ -57,7 +59,12 @@ def fuse_centers(prediction: CenterPrediction, taxonomy: Taxonomy, settings: Cen
         offsets = prediction.offsets.detach().float().cpu() * scale[:, None, None]
         _assign_pixels(_stretch(offsets, size).numpy(), centers, is_thing, instance)
     semantic = _vote(semantic, instance, is_thing, len(centers), taxonomy)
-    return Panoptic(_drop_small_stuff(semantic, taxonomy, settings.stuff_minimum), _renumber(instance))
+    height = heat.cpu().numpy()[tuple(centers.astype(np.int64).T)].clip(0.0, 1.0)
+    certainty = _mean_probability(prediction.class_logits, semantic, instance, len(centers))
+    is_used = np.bincount(instance.reshape(-1), minlength=len(centers) + 1)[1:] > 0
+    scores = (height * certainty)[is_used].tolist()
+    semantic = _drop_small_stuff(semantic, taxonomy, settings.stuff_minimum)
+    return Panoptic(semantic, _renumber(instance), dict(enumerate(scores, 1)))
 
 
 def best_class(class_logits: Tensor, size: tuple[int, int], rows: int = 256) -> UInt8[np.ndarray, "height width"]:
@@ -140,6 +147,25 @@ def _vote(
     semantic = semantic.copy()
     semantic[is_thing] = winner[instance[is_thing]]
     return semantic
+
+
+def _mean_probability(
+    class_logits: Tensor,
+    semantic: UInt8[np.ndarray, "height width"],
+    instance: Int32[np.ndarray, "height width"],
+    objects: int,
+) -> Float64[np.ndarray, "objects"]:
+    """Mean probability of each object's class over its pixels, one class at a time; 0 for one without pixels."""
+    row, column = np.nonzero(instance > NO_INSTANCE)
+    number, class_of = instance[row, column] - 1, semantic[row, column]
+    probability = np.zeros(len(row), np.float32)
+    coarse = class_logits.detach().float().softmax(dim=0)
+    for class_id in np.unique(class_of):
+        member = np.flatnonzero(class_of == class_id)
+        stretched = _stretch(coarse[int(class_id)][None], semantic.shape)[0].cpu().numpy()
+        probability[member] = stretched[row[member], column[member]]
+    area = np.bincount(number, minlength=objects)
+    return np.bincount(number, weights=probability, minlength=objects) / np.maximum(area, 1)
 
 
 def _drop_small_stuff(

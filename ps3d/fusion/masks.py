@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 from torch.nn import functional
 
@@ -42,7 +42,8 @@ def fuse_masks(prediction: MaskPrediction, taxonomy: Taxonomy, settings: MaskFus
     """Each element goes to the query with the largest class probability times mask probability.
 
     The merge of MaskFormer and Mask2Former (Cheng et al., NeurIPS 2021 and CVPR 2022). Masks of one stuff class become
-    one segment; instances are numbered from 1 in the order of the queries.
+    one segment; instances are numbered from 1 in the order of the queries. The score of an object is its class
+    probability times the mean probability of its mask where it is painted, as Mask2Former scores instances.
 
     Raises:
         ValueError: logits for another number of classes.
@@ -65,7 +66,8 @@ def fuse_masks(prediction: MaskPrediction, taxonomy: Taxonomy, settings: MaskFus
     winner[probability < settings.inside] = NOBODY
     own = np.array(own_area, np.int64).reshape(-1)
     is_kept = (own > 0) & (won >= settings.kept * own)
-    return _paint(winner, classes[queries].cpu().numpy(), is_kept, taxonomy)
+    sure = scores[queries].cpu().numpy() * _means(probability, winner, len(queries))
+    return _paint(winner, classes[queries].cpu().numpy(), is_kept, sure, taxonomy)
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def fuse_mask_logits(prediction: MaskPrediction, taxonomy: Taxonomy, settings: L
 
     The merge of DETR (Carion et al., ECCV 2020). Where several queries claim one stuff class they are one segment
     before small ones are dropped; the published code first empties all but one of them and then drops them as too
-    small, which gives their elements away.
+    small, which gives their elements away. The score of an object is its class probability.
 
     Raises:
         ValueError: logits for another number of classes.
@@ -104,7 +106,7 @@ def fuse_mask_logits(prediction: MaskPrediction, taxonomy: Taxonomy, settings: L
         area_of_segment = np.bincount(segment, weights=area, minlength=len(queries))
         is_kept = area_of_segment[segment] > settings.minimum
         if is_kept.all():
-            return _paint(winner, chosen, is_kept, taxonomy)
+            return _paint(winner, chosen, is_kept, scores[queries].cpu().numpy(), taxonomy)
         queries = [query for query, keep in zip(queries, is_kept, strict=True) if keep]
 
 
@@ -149,6 +151,14 @@ def _areas(winner: Tensor, queries: int) -> Int64[np.ndarray, "queries"]:
     return counts[1:].cpu().numpy()
 
 
+def _means(probability: Tensor, winner: Tensor, queries: int) -> Float64[np.ndarray, "queries"]:
+    """Mean mask probability of the elements each query has won; 0 for one without any."""
+    place = winner.flatten().long() + 1
+    total = torch.bincount(place, weights=probability.flatten(), minlength=queries + 1)[1:]
+    area = torch.bincount(place, minlength=queries + 1)[1:]
+    return (total.double() / area.clamp(min=1)).cpu().numpy()
+
+
 def _segments(classes: Int64[np.ndarray, "queries"], taxonomy: Taxonomy) -> Int64[np.ndarray, "queries"]:
     """The query that stands for each query's segment: itself, or the first of its stuff class."""
     segment = np.arange(len(classes))
@@ -162,6 +172,7 @@ def _paint(
     winner: Tensor,
     classes: Int64[np.ndarray, "queries"],
     is_kept: Bool[np.ndarray, "queries"],
+    scores: Float[np.ndarray, "queries"],
     taxonomy: Taxonomy,
 ) -> Panoptic:
     """Classes and numbers of the kept queries at the elements they won."""
@@ -171,7 +182,7 @@ def _paint(
     # The last row is NOBODY's.
     semantic = np.append(np.where(is_kept, classes, VOID), VOID).astype(np.uint8)
     instance = np.append(np.where(is_object, np.cumsum(is_object), NO_INSTANCE), NO_INSTANCE).astype(np.int32)
-    return Panoptic(semantic[place], instance[place])
+    return Panoptic(semantic[place], instance[place], dict(enumerate(scores[is_object].tolist(), 1)))
 
 
 MASK_FUSIONS: dict[str, Callable[[MaskPrediction, Taxonomy], Panoptic]] = {

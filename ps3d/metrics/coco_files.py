@@ -121,7 +121,15 @@ def _describe_prediction(pair: CocoPair, class_of: Mapping[int, int], labels: np
     meaning = np.full(len(labels), VOID, np.int64)
     meaning[place >= 0] = semantic[place[place >= 0]]
     kind = np.where(meaning == VOID, VOID_AREA, SEGMENT).astype(np.int8)
-    return Segments(labels, meaning, labels, area, kind)
+    return Segments(labels, meaning, labels, area, kind, score=_scores(entries, place))
+
+
+def _scores(entries: list[Any], place: np.ndarray) -> np.ndarray | None:
+    """Score of each label from `segments_info`, 0 for those without; None where no segment has one."""
+    if not any("score" in entry for entry in entries):
+        return None
+    score = np.array([float(entry.get("score", 0.0)) for entry in entries])
+    return np.where(place >= 0, score[place], 0.0)
 
 
 def _classes(entries: list[Any], class_of: Mapping[int, int], pair: CocoPair, side: str) -> np.ndarray:

@@ -121,7 +121,7 @@ def _count_class(truth: Sequence[Mask], prediction: Sequence[ScoredMask]) -> Cla
 
 
 def count_masks_overlap(overlap: SegmentOverlap, taxonomy: Taxonomy, rules: Rules) -> MaskApCounts:
-    """The objects of one panoptic labeling, which has no scores: every one is as sure as the next.
+    """The objects of one panoptic labeling, the surest first; without scores every one is as sure as the next.
 
     Things without a number, and what the truth says is a crowd, are crowds; a prediction inside one is ignored.
     """
@@ -133,8 +133,9 @@ def count_masks_overlap(overlap: SegmentOverlap, taxonomy: Taxonomy, rules: Rule
         true = np.flatnonzero((truth.semantic == class_id) & np.isin(truth.kind, (SEGMENT, CROWD)))
         is_found = (prediction.semantic == class_id) & (prediction.kind == SEGMENT) & (prediction.instance > 0)
         found = np.flatnonzero(is_found)
-        # COCO looks at the first hundred; without scores these are the largest.
-        found = found[np.argsort(-prediction.area[found], kind="stable")[:MOST]]
+        score = np.ones(len(prediction)) if prediction.score is None else prediction.score
+        # COCO looks at the hundred surest; among equally sure ones these are the largest.
+        found = found[np.lexsort((-prediction.area[found], -score[found]))[:MOST]]
         row, column = np.full(len(prediction), -1), np.full(len(truth), -1)
         row[found], column[true] = np.arange(len(found)), np.arange(len(true))
         place = row[overlap.prediction_place], column[overlap.truth_place]
@@ -144,7 +145,7 @@ def count_masks_overlap(overlap: SegmentOverlap, taxonomy: Taxonomy, rules: Rule
         area, true_area = prediction.area[found].astype(float), truth.area[true].astype(float)
         whole = area[:, None] + np.where(is_crowd[true], 0.0, true_area - shared)
         iou = shared / np.maximum(whole, 1.0)
-        classes[taxonomy.names[class_id]] = _match_class(np.ones(len(found)), area, true_area, is_crowd[true], iou)
+        classes[taxonomy.names[class_id]] = _match_class(score[found], area, true_area, is_crowd[true], iou)
     return MaskApCounts(classes)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Int8, Int64, Shaped
+from jaxtyping import Float64, Int8, Int64, Shaped
 
 from ps3d.ops.compiled import compiled
 from ps3d.ops.overlap import INSTANCE_BITS, Overlap, count_class_overlap, count_overlap
@@ -28,6 +28,7 @@ class Segments:
         area: elements of the segment, void of the other side included.
         kind: SEGMENT, VOID_AREA, CROWD or UNLISTED.
         rank: place in the list the segments come from, where that matters (COCO's rule about crowds).
+        score: how sure the prediction is of each segment, where it says so.
     """
 
     key: Int64[np.ndarray, "segments"]
@@ -36,6 +37,7 @@ class Segments:
     area: Int64[np.ndarray, "segments"]
     kind: Int8[np.ndarray, "segments"]
     rank: Int64[np.ndarray, "segments"] | None = None
+    score: Float64[np.ndarray, "segments"] | None = None
 
     def __len__(self) -> int:
         return len(self.key)
@@ -226,7 +228,8 @@ def _merge_side(segments: Segments, taxonomy: Taxonomy) -> tuple[Segments, np.nd
     marked = key * 4 + segments.kind
     merged, first, place = np.unique(marked, return_index=True, return_inverse=True)
     area = sum_by(place.reshape(-1), segments.area, len(merged))
-    kept = Segments(key[first], segments.semantic[first], instance[first], area, segments.kind[first])
+    score = None if segments.score is None else segments.score[first]
+    kept = Segments(key[first], segments.semantic[first], instance[first], area, segments.kind[first], score=score)
     return kept, place.reshape(-1)
 
 

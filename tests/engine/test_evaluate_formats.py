@@ -10,11 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ps3d.datasets.coco import write_coco
 from ps3d.datasets.kitti360_files import read_png, write_png, write_scan
 from ps3d.datasets.kitti360_windows import STATIC_POINT, write_window
 from ps3d.ops.run_length import encode_runs, runs_of_mask
+from ps3d.structures import Category, Panoptic, Taxonomy
 
 ROOT = Path(__file__).parents[2]
+CELLS = Taxonomy(
+    "cells", (Category("background", (1,), False, (0, 0, 0)), Category("cell", (2,), True, (200, 40, 40))), (0,)
+)
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +183,65 @@ def test_own_folder_gives_pq_and_mask_ap(figures: Any, cells: tuple[Path, Path])
     # Three detections that count, two of them exact; the order of equal scores is by picture, then by area.
     assert found["ap50"] == pytest.approx((34 + 33 * 2 / 3) / 101, abs=1e-9)
     assert found["ar_100"] == pytest.approx(2 / 3)
+
+
+def write_scores_of(prediction: Path, **scores: dict[str, float]) -> None:
+    """Scores by picture beside the predicted cells: numbers 1, 3 and 9 in picture a, 261 in picture b."""
+    for name, content in scores.items():
+        path = prediction / "dish" / "scores" / f"{name}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(content))
+
+
+def test_scores_rank_the_objects_of_an_own_folder(figures: Any, cells: tuple[Path, Path]) -> None:
+    """The invented cell counts least when it is the least sure, and most when it is the surest."""
+    write_scores_of(cells[1], a={"1": 0.9, "3": 0.2, "9": 0.5}, b={"261": 0.6})
+    found = figures(*cells, "folder", "--rules", "official")
+    assert found["pq_things"] == pytest.approx(2 / (2 + 0.5 + 0.5))  # scores do not touch it
+    assert found["ap50"] == pytest.approx(67 / 101, abs=1e-9)  # precision 1 up to a recall of two thirds
+    write_scores_of(cells[1], a={"1": 0.9, "3": 0.95, "9": 0.5}, b={"261": 0.6})
+    assert figures(*cells, "folder")["ap50"] == pytest.approx(67 * 2 / 3 / 101, abs=1e-9)
+    write_scores_of(cells[1], a={"1": 0.9})
+    with pytest.raises(SystemExit, match=r"a\.json: no score of objects \[3, 9\]"):
+        figures(*cells, "folder")
+
+
+def test_scored_segments_of_coco_give_the_ap_of_the_same_masks(figures: Any, tmp_path: Path) -> None:
+    """Random cells: AP of panoptic segments with scores is that of the same masks in COCO's list of results."""
+    rng = np.random.default_rng(0)
+    results = []
+    truths, found = {}, {}
+    for name in (f"{k}.png" for k in range(6)):
+        label, other = np.zeros((60, 80), np.int32), np.zeros((60, 80), np.int32)
+        for number in range(1, 7):
+            row, column, side = rng.integers(0, 40), rng.integers(0, 60), rng.integers(6, 20)
+            label[row : row + side, column : column + side] = number
+            shift = rng.integers(-3, 4)
+            other[max(row + shift, 0) : row + shift + side, column : column + side] = number
+        truths[name] = Panoptic((label > 0).astype(np.uint8), label)
+        scores = {int(n): round(rng.random(), 3) for n in np.unique(other) if n}
+        found[name] = Panoptic((other > 0).astype(np.uint8), other, scores)
+        masks = [(score, runs_of_mask(other == number)) for number, score in scores.items()]
+        results += [
+            {
+                "image_id": len(truths),
+                "category_id": 2,
+                "segmentation": {"size": [60, 80], "counts": encode_runs(runs)},
+                "score": score,
+            }
+            for score, runs in masks
+        ]
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    write_coco(tmp_path / "truth.json", truths, CELLS)
+    write_coco(tmp_path / "found.json", found, CELLS)
+    segments = figures(tmp_path / "truth.json", tmp_path / "found.json", "coco", "--metrics", "pq", "ap")
+    listed = figures(tmp_path / "truth.json", tmp_path / "results.json", "coco_masks")
+    assert 0.2 < listed["ap"] < 0.9
+    assert {k: segments[k] for k in listed} == pytest.approx(listed, nan_ok=True)
+    equal = {name: Panoptic(label.semantic, label.instance) for name, label in found.items()}
+    write_coco(tmp_path / "equal.json", equal, CELLS)
+    unscored = figures(tmp_path / "truth.json", tmp_path / "equal.json", "coco", "--metrics", "ap")
+    assert unscored["ap"] != pytest.approx(segments["ap"])
 
 
 def test_scored_masks_of_coco(figures: Any, cells: tuple[Path, Path], tmp_path: Path) -> None:
