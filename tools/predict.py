@@ -13,7 +13,6 @@ Of pictures: OUT/<sequence>/labels/<picture>.png, as tools/predict_image.py does
 import argparse
 import os
 
-import torch
 from lightning_fabric import Fabric
 
 from ps3d.datasets.opening import open_sequences
@@ -49,7 +48,7 @@ def main() -> None:
 def label_scans(options: argparse.Namespace) -> None:
     """Everything with a LiDAR checkpoint."""
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    use_cores(processes)
+    threads = use_cores(processes, is_sparse=True)
     fabric = Fabric(accelerator="auto", devices=processes)
     fabric.launch()
     model = load_lidar_model(options.checkpoint).to(fabric.device)
@@ -65,7 +64,7 @@ def label_scans(options: argparse.Namespace) -> None:
             drives, options.out, model.taxonomy, fabric.global_rank, fabric.world_size, fabric.is_global_zero
         )
         fabric.print(f"{tracked}: the same objects under numbers that last through each sequence")
-    fabric.print(f"{options.out}: {timer} on {torch.get_num_threads()} threads; classes {taxonomy.name}")
+    fabric.print(f"{options.out}: {timer} on {threads} threads; classes {taxonomy.name}")
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def make_fabric(config: LidarTraining | ImageTraining) -> Fabric:
     devices = int(os.environ.get("LOCAL_WORLD_SIZE", 0)) or devices
     world = int(os.environ.get("WORLD_SIZE", devices))
     if not has_gpu:
-        use_cores(devices)
+        use_cores(devices, is_sparse=isinstance(config, LidarTraining))
     precision: Any = config.train.precision
     if precision == "auto":
         precision = "bf16-mixed" if has_gpu and torch.cuda.is_bf16_supported() else "32-true"

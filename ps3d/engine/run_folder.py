@@ -16,6 +16,7 @@ import torch
 
 from ps3d.engine.config_files import write_config
 from ps3d.ops.atomic_file import atomic_write
+from ps3d.sparse.threads import thread_count
 
 
 class RunFolder:
@@ -116,7 +117,7 @@ def describe_environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "torch": torch.__version__,
         "numpy": np.__version__,
-        "threads": torch.get_num_threads(),
+        "threads": thread_count(),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "commit": _commit(),
     }

@@ -7,6 +7,8 @@ import sys
 
 import torch
 
+from ps3d.sparse.threads import set_thread_count
+
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 
 
@@ -15,14 +17,20 @@ def core_count() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def use_cores(processes: int) -> int:
+def use_cores(processes: int, is_sparse: bool = False) -> int:
     """Let this process use its share of the cores; OMP_NUM_THREADS, where it is set, says otherwise.
+
+    Args:
+        is_sparse: all the share goes to sparse convolution and torch itself keeps to one thread
+            (`ps3d.sparse.threads.set_thread_count` says why); on GPUs this changes nothing.
 
     Returns:
         The number of threads.
     """
     threads = int(os.environ.get("OMP_NUM_THREADS", 0)) or max(1, core_count() // max(1, processes))
-    torch.set_num_threads(threads)
+    alone = is_sparse and not torch.cuda.is_available()
+    set_thread_count(threads if alone else None)
+    torch.set_num_threads(1 if alone else threads)
     keep_freed_memory()
     return threads
 

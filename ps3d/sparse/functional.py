@@ -27,8 +27,10 @@ class _Convolution(torch.autograd.Function):
         by_features = by_weight = by_bias = None
         if ctx.needs_input_grad[0]:
             reverse, counts_backward = ctx.kernel_map.reversed()
-            matrices = _offset_matrices(weight).transpose(1, 2)
-            by_features = backend.convolve(gradient, matrices.flip(0) if counts_backward else matrices, reverse)
+            # Rows of input channels stay whole in both copies.
+            matrices = weight.flatten(1, 3)
+            matrices = (matrices.flip(1) if counts_backward else matrices).transpose(0, 1)
+            by_features = backend.convolve(gradient, matrices, reverse)
         if ctx.needs_input_grad[1]:
             matrices = backend.weight_gradient(features, gradient, ctx.kernel_map)
             outputs, *size, inputs = weight.shape

@@ -68,15 +68,21 @@ class VoxelNorm(nn.BatchNorm1d):
             scale = self.weight * torch.rsqrt(self.running_var + self.eps)  # type: ignore[operator]
             center: Tensor = self.running_mean  # type: ignore[assignment]
             return _apply(input.detach(), center, scale.detach(), self.bias.detach(), shortcut, relu)
-        mean, variance = _statistics(input.detach())
+        center, scale, inverse = self._batch_statistics(input.detach())
+        return _Normalize.apply(  # type: ignore[return-value]
+            input, self.weight, self.bias, shortcut, center, scale, inverse, relu
+        )
+
+    def _batch_statistics(self, x: Float32[Tensor, "rows channels"]) -> tuple[Tensor, Tensor, Tensor]:
+        """(mean, weight / deviation, 1 / deviation in double precision) of each channel; running ones follow."""
+        channels = x.shape[1]
+        parts = _chunk_moments(x)
+        center, scale, inverse = torch.empty(channels), torch.empty(channels), torch.empty(channels, dtype=torch.double)
+        vectors = (self.running_mean, self.running_var, self.weight.detach(), center, scale, inverse)
+        _join_moments(parts, len(x), self.eps, self.momentum, *(vector.numpy() for vector in vectors))  # type: ignore[union-attr]
         with torch.no_grad():
-            rows = len(input)
             self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
-            momentum: float = self.momentum  # type: ignore[assignment]
-            self.running_mean.lerp_(mean.float(), momentum)  # type: ignore[union-attr]
-            self.running_var.lerp_((variance * (rows / (rows - 1))).float(), momentum)  # type: ignore[union-attr]
-        inverse = torch.rsqrt(variance + self.eps)
-        return _Normalize.apply(input, self.weight, self.bias, shortcut, mean, inverse, relu)  # type: ignore[return-value]
+        return center, scale, inverse
 
 
 class _Normalize(torch.autograd.Function):
@@ -89,40 +95,35 @@ class _Normalize(torch.autograd.Function):
         weight: Tensor,
         bias: Tensor,
         shortcut: Tensor | None,
-        mean: Tensor,
+        center: Tensor,
+        scale: Tensor,
         inverse: Tensor,
         relu: bool,
     ) -> Tensor:
-        scale = weight.double() * inverse
-        y = _apply(x, mean.float(), scale.float(), bias, shortcut, relu)
-        ctx.save_for_backward(x, y if relu else x, weight, mean, inverse)
+        y = _apply(x, center, scale, bias, shortcut, relu)
+        ctx.save_for_backward(x, y if relu else x, weight, center, inverse)
         ctx.relu = relu
         return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, y, weight, mean, inverse = ctx.saved_tensors
-        gradient, rows = gradient.contiguous(), len(x)
-        center = mean.float()
-        chunks = -(-rows // _CHUNK_ROWS)
-        parts = torch.zeros((chunks, 2, x.shape[1]))
+        x, y, weight, center, inverse = ctx.saved_tensors
+        gradient = gradient.contiguous()
+        parts = np.zeros((-(-len(x) // _CHUNK_ROWS), 2, x.shape[1]), np.float32)
         needs_shortcut = ctx.needs_input_grad[3]
         before = torch.empty_like(x) if ctx.relu and needs_shortcut else gradient
-        arrays = (x.numpy(), y.numpy(), gradient.numpy(), before.numpy(), center.numpy(), parts.numpy())
+        arrays = (x.numpy(), y.numpy(), gradient.numpy(), before.numpy(), center.numpy(), parts)
 
         def add(first: int, last: int) -> None:
             _sum_gradients(first, last, *arrays, ctx.relu, ctx.relu and needs_shortcut)
 
         _over_chunks(add, x)
-        total, product = parts.double().sum(0)
-        by_weight, by_bias = product * inverse, total
-        scale = weight.double() * inverse
-        constant = -scale * total / rows
-        slope = -scale * inverse.square() * product / rows
+        by_weight, by_bias = torch.empty_like(weight), torch.empty_like(weight)
+        factors = np.empty((3, x.shape[1]), np.float32)
+        _join_gradients(parts, len(x), weight.numpy(), inverse.numpy(), by_weight.numpy(), by_bias.numpy(), factors)
         result = torch.empty_like(x)
         masked = ctx.relu and not needs_shortcut
-        factors = tuple(vector.float().numpy() for vector in (scale, constant, slope))
         ways = (x.numpy(), y.numpy(), before.numpy(), result.numpy(), center.numpy(), *factors)
 
         def move(first: int, last: int) -> None:
@@ -130,26 +131,19 @@ class _Normalize(torch.autograd.Function):
 
         _over_chunks(move, x)
         by_shortcut = before if needs_shortcut else None
-        return result, by_weight.float(), by_bias.float(), by_shortcut, None, None, None
+        return result, by_weight, by_bias, by_shortcut, None, None, None, None
 
 
-def _statistics(x: Float32[Tensor, "rows channels"]) -> tuple[Tensor, Tensor]:
-    """Mean and (biased) variance of each channel, in double precision."""
-    rows = len(x)
-    chunks = -(-rows // _CHUNK_ROWS)
-    parts = torch.zeros((chunks, 2, x.shape[1]))
-    arrays = (x.numpy(), parts.numpy())
+def _chunk_moments(x: Float32[Tensor, "rows channels"]) -> Float32[np.ndarray, "chunks 2 channels"]:
+    """Of each chunk of rows the mean and the sum of squared distances from it."""
+    parts = np.zeros((-(-len(x) // _CHUNK_ROWS), 2, x.shape[1]), np.float32)
+    array = x.numpy()
 
     def work(first: int, last: int) -> None:
-        _moments(first, last, *arrays)
+        _moments(first, last, array, parts)
 
     _over_chunks(work, x)
-    sizes = torch.full((chunks, 1), float(_CHUNK_ROWS), dtype=torch.float64)
-    sizes[-1] = rows - _CHUNK_ROWS * (chunks - 1)
-    means, squares = parts.double().unbind(1)
-    mean = (means * sizes).sum(0) / rows
-    variance = (squares.sum(0) + ((means - mean).square() * sizes).sum(0)) / rows
-    return mean, variance
+    return parts
 
 
 def _apply(
@@ -195,6 +189,42 @@ def _moments(first, last, x, parts):
             for c in range(channels):
                 away = x[row, c] - mean[c]
                 squares[c] += away * away
+
+
+@compiled
+def _join_moments(parts, rows, eps, momentum, running_mean, running_var, weight, center, scale, inverse):
+    """Chunks to the batch, in double precision; what normalizes it, and the running statistics' next step."""
+    chunks, _, channels = parts.shape
+    for c in range(channels):
+        total = 0.0
+        for chunk in range(chunks):
+            size = min(_CHUNK_ROWS, rows - chunk * _CHUNK_ROWS)
+            total += np.float64(parts[chunk, 0, c]) * size
+        mean, squares = total / rows, 0.0
+        for chunk in range(chunks):
+            size = min(_CHUNK_ROWS, rows - chunk * _CHUNK_ROWS)
+            away = np.float64(parts[chunk, 0, c]) - mean
+            squares += np.float64(parts[chunk, 1, c]) + size * away * away
+        inverse[c] = 1 / np.sqrt(squares / rows + eps)
+        center[c], scale[c] = mean, weight[c] * inverse[c]
+        running_mean[c] += momentum * (mean - running_mean[c])
+        running_var[c] += momentum * (squares / (rows - 1) - running_var[c])
+
+
+@compiled
+def _join_gradients(parts, rows, weight, inverse, by_weight, by_bias, factors):
+    """Sums over chunks to the gradients of weight and bias, and (scale, constant, slope) of the input's gradient."""
+    chunks, _, channels = parts.shape
+    for c in range(channels):
+        total, product = 0.0, 0.0
+        for chunk in range(chunks):
+            total += parts[chunk, 0, c]
+            product += parts[chunk, 1, c]
+        scale = weight[c] * inverse[c]
+        by_weight[c], by_bias[c] = product * inverse[c], total
+        factors[0, c] = scale
+        factors[1, c] = -scale * total / rows
+        factors[2, c] = -scale * inverse[c] * inverse[c] * product / rows
 
 
 @compiled

@@ -76,12 +76,27 @@ def weight_gradient(
     features: Float32[Tensor, "sources inputs"], gradient: Float32[Tensor, "targets outputs"], kernel_map: KernelMap
 ) -> Float32[Tensor, "volume inputs outputs"]:
     """Gradient of `convolve` by its weight: per offset the sum of outer products of the paired rows."""
-    inputs, outputs = features.shape[1], gradient.shape[1]
-    features, gradient = _padded(features, _TILE_ROWS), _padded(gradient, lanes())
-    rows, columns = features.shape[1], gradient.shape[1]
+    # Inputs run along the rows of a weight as networks keep it; few of them would fill only a part of a register.
+    if features.shape[1] >= lanes():
+        turned = _outer_products(gradient, features, kernel_map.target, kernel_map.source, kernel_map)
+        return turned.transpose(1, 2)
+    return _outer_products(features, gradient, kernel_map.source, kernel_map.target, kernel_map)
+
+
+def _outer_products(
+    left: Float32[Tensor, "lefts rows"],
+    right: Float32[Tensor, "rights columns"],
+    left_rows: Int32[Tensor, "pairs"],
+    right_rows: Int32[Tensor, "pairs"],
+    kernel_map: KernelMap,
+) -> Float32[Tensor, "volume rows columns"]:
+    """Per offset the sum of left[left_rows]^T @ right[right_rows]."""
+    height, breadth = left.shape[1], right.shape[1]
+    left, right = _padded(left, _TILE_ROWS), _padded(right, lanes())
+    rows, columns = left.shape[1], right.shape[1]
     result = torch.zeros((kernel_map.volume, rows, columns))
-    matrices = (features.data_ptr(), gradient.data_ptr(), result.data_ptr())
-    pairs = (kernel_map.source.numpy(), kernel_map.target.numpy(), kernel_map.starts.numpy())
+    matrices = (left.data_ptr(), right.data_ptr(), result.data_ptr())
+    pairs = (left_rows.numpy(), right_rows.numpy(), kernel_map.starts.numpy())
     cached_bytes = max(_CACHED_BYTES, result.nbytes // 2)
     blocks_at_once = max(1, cached_bytes // (4 * (rows + columns) * kernel_map.block_rows))
     sizes = (kernel_map.volume, rows, columns, blocks_at_once, lanes())
@@ -90,7 +105,7 @@ def weight_gradient(
         _gradient_of_offsets(first, last, *matrices, *pairs, *sizes)
 
     run_in_ranges(work, _even_ranges(kernel_map, thread_count()))
-    return result[:, :inputs, :outputs]
+    return result[:, :height, :breadth]
 
 
 def _even_ranges(kernel_map: KernelMap, threads: int) -> list[tuple[int, int]]:

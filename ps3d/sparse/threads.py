@@ -1,4 +1,4 @@
-"""Work in parts over threads, as many as torch uses.
+"""Work in parts over threads: as many as torch uses, or as `set_thread_count` says.
 
 The compiled kernels release the GIL, so plain Python threads run them side by side. No OpenMP: its pools spin against
 torch's, kill forked children, and would double the compile time. A forked child (a DataLoader worker) works alone.
@@ -32,12 +32,25 @@ class _Pool:
 
 
 _POOL = _Pool()
+_CHOSEN: list[int] = []
 os.register_at_fork(after_in_child=_POOL.forget)
 
 
+def set_thread_count(count: int | None) -> None:
+    """Threads of the portable backend in this process; None: as many as torch uses.
+
+    Worth telling apart from torch's own: after each operation that torch shares, its threads spin for some
+    milliseconds on the cores that sparse convolution wants next, while between convolutions a sparse network
+    has nothing that gains from them.
+    """
+    _CHOSEN[:] = [] if count is None else [max(1, count)]
+
+
 def thread_count() -> int:
-    """Threads to use now: torch's number, or one in a forked child."""
-    return 1 if _POOL.is_forked else max(1, torch.get_num_threads())
+    """Threads to use now; one in a forked child."""
+    if _POOL.is_forked:
+        return 1
+    return _CHOSEN[0] if _CHOSEN else max(1, torch.get_num_threads())
 
 
 def run_in_parts(work: Callable[[int, int], None], count: int, parts_per_thread: int = 4) -> None:

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from ps3d.sparse import InverseConv3d, KernelShape, SparseConv3d, SparseTensor, SubmanifoldConv3d, portable, reference
+from ps3d.sparse.threads import run_in_parts, set_thread_count, thread_count
 
 from .scenes import random_tensor
 
@@ -125,3 +126,17 @@ def test_half_precision_and_autocast_compute_in_single():
     layer = SubmanifoldConv3d(16, 16)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert layer(x.replace(x.features.bfloat16())).features.dtype == torch.float32
+
+
+def test_convolution_has_its_own_number_of_threads(threads):
+    threads(1)
+    try:
+        set_thread_count(3)
+        assert thread_count() == 3
+        taken = []
+        run_in_parts(lambda first, last: taken.append((first, last)), 12)
+        assert sorted(taken) == [(place, place + 1) for place in range(12)]
+        assert torch.get_num_threads() == 1
+    finally:
+        set_thread_count(None)
+    assert thread_count() == 1

@@ -40,6 +40,7 @@ from ps3d.sparse import (
 )
 from ps3d.sparse.kernel_map import KernelMap
 from ps3d.sparse.keys import pack_keys
+from ps3d.sparse.threads import set_thread_count
 
 WIDTHS = (32, 32, 64, 128)
 CLASSES = 20
@@ -275,7 +276,7 @@ def compare_threads(
 
     def with_threads(threads: int, run: Callable[[], object]) -> Callable[[], None]:
         def enter() -> None:
-            torch.set_num_threads(threads)
+            set_thread_count(threads)
             run()
 
         return enter
