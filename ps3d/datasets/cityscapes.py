@@ -1,4 +1,7 @@
-"""Cityscapes: pictures and fine labels, one sequence per city; also copies without split and city folders."""
+"""Cityscapes: pictures and fine labels, one sequence per city; also copies without split and city folders.
+
+Without instanceIds the panoptic pictures of `csCreatePanopticImgs` are read, whose segment ids are the same numbers.
+"""
 
 from pathlib import Path
 
@@ -13,7 +16,7 @@ from ps3d.structures import NO_INSTANCE, Calibration, Category, Frame, Image, Pa
 CAMERA = "camera"
 PER_LABEL = 1000
 _THINGS = ("person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle")
-_IMAGE, _LABEL = "_leftImg8bit", "_gtFine_instanceIds"
+_IMAGE, _LABELS = "_leftImg8bit", ("_gtFine_panoptic", "_gtFine_instanceIds")
 
 
 def _make_taxonomy() -> Taxonomy:
@@ -46,7 +49,10 @@ class Cityscapes(PictureSequence):
         self.files = sorted(images.rglob(f"{city}_*{_IMAGE}.png"))
         if not self.files:
             raise FileNotFoundError(f"{images}: no pictures of {city!r}; there are {', '.join(find_cities(root))}")
-        self._labels = {p.name: p for p in (self.root / "gtFine" / split).rglob(f"{city}_*{_LABEL}.png")}
+        labels = self.root / "gtFine"
+        self._labels: dict[str, Path] = {}
+        for ending, folder in zip(_LABELS, (labels, labels / split), strict=True):
+            self._labels |= {p.name.removesuffix(f"{ending}.png"): p for p in folder.rglob(f"{city}_*{ending}.png")}
 
     def __getitem__(self, position: int) -> Frame:
         """Read the picture at a position 0..len-1.
@@ -56,7 +62,7 @@ class Cityscapes(PictureSequence):
             ValueError: a damaged file, named.
         """
         path = self.files[position]
-        label = self._labels.get(path.name.replace(_IMAGE, _LABEL))
+        label = self._labels.get(path.name.removesuffix(f"{_IMAGE}.png"))
         truth = {} if label is None else {CAMERA: read_cityscapes_label(label, self.taxonomy)}
         return Frame(
             position, float(position), images={CAMERA: Image(read_picture(path))}, truth=truth, source=str(path)
@@ -72,12 +78,14 @@ def find_cities(root: str | Path) -> list[str]:
 def read_cityscapes_label(path: str | Path, taxonomy: Taxonomy = CITYSCAPES) -> Panoptic:
     """An instanceIds picture: a label id (stuff; of a thing: a group, which is a crowd), or label id * 1000 + n.
 
-    Objects keep the file's value as their number.
+    Objects keep the file's value as their number. A panoptic picture has the same values as R + 256 G + 65536 B.
 
     Raises:
         ValueError: damaged, or a label id that the taxonomy does not know.
     """
     value = read_png(path).astype(np.int32)
+    if value.ndim == 3:
+        value = value @ np.array([1, 256, 65536], np.int32)
     is_object = value >= PER_LABEL
     semantic = taxonomy.encode(np.where(is_object, value // PER_LABEL, value), str(path))
     is_thing = np.append(taxonomy.is_thing, np.zeros(256 - len(taxonomy), bool))[semantic]

@@ -9,8 +9,8 @@ from ps3d.datasets.kitti360_inspection import inspect_kitti360
 from ps3d.datasets.kitti360_layout import numbered_files
 from ps3d.datasets.label_files import read_labels
 from ps3d.datasets.opening import KITTI360, SCANS, SEMANTIC, recognize
-from ps3d.datasets.panoptic_folder import CLASSES
 from ps3d.datasets.picture_inspection import inspect_pictures
+from ps3d.datasets.picture_opening import is_picture_data
 from ps3d.datasets.point_files import READERS, read_any_scan
 from ps3d.datasets.scans import find_scans
 from ps3d.datasets.semantic_kitti import SEMANTIC_KITTI, sequences_folder
@@ -23,18 +23,10 @@ def inspect_data(root: Path, deep: bool = False) -> Inventory:
     Raises:
         FileNotFoundError: nothing that ps3d reads; says what it reads.
     """
-    if is_pictures(root):
+    if is_picture_data(root):
         return inspect_pictures(root, deep)
     inspectors = {KITTI360: inspect_kitti360, SEMANTIC: _inspect_semantic_kitti, SCANS: _inspect_scans}
     return inspectors[recognize(root)](root, deep)
-
-
-def is_pictures(root: Path) -> bool:
-    """Whether an own folder or a data set of pictures lies there; KITTI-360 and scans have inspections of their own."""
-    if (root / CLASSES).is_file():
-        return True
-    marks = ("leftImg8bit", "panoptic_maps", "annotations", "config*.json")
-    return any(any(root.glob(mark)) for mark in marks)
 
 
 def _inspect_semantic_kitti(root: Path, deep: bool) -> Inventory:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ps3d.datasets import ade20k
 from ps3d.datasets.ade20k import Ade20k
+from ps3d.datasets.bdd100k import Bdd100k, is_bdd100k
 from ps3d.datasets.cityscapes import Cityscapes, find_cities
 from ps3d.datasets.coco import CocoPanoptic
 from ps3d.datasets.kitti360_images import Kitti360Images
@@ -13,7 +14,9 @@ from ps3d.datasets.kitti360_layout import Kitti360Layout
 from ps3d.datasets.kitti_step import KittiStep
 from ps3d.datasets.panoptic_folder import CLASSES, PanopticFolder, open_folder
 from ps3d.datasets.video_file import VIDEOS, VideoFile
+from ps3d.datasets.vipseg import VipSeg, find_videos
 from ps3d.datasets.vistas import Vistas, find_vistas_splits
+from ps3d.datasets.waymo_pvps import WaymoPvps, find_cameras
 from ps3d.structures import Sequence as Drive
 from ps3d.structures import Taxonomy
 
@@ -58,7 +61,26 @@ def open_pictures(
         return [Vistas(path, split) for split in sequences or splits]
     if (path / "annotations").is_dir() and ade20k.find_table(path, ade20k.NAMES):
         return [Ade20k(path, split) for split in sequences or ade20k.find_splits(path)]
+    if videos := find_videos(path):
+        return [VipSeg(path, video) for video in sequences or videos]
+    if cameras := find_cameras(path):
+        return [WaymoPvps(path, name) for name in sequences or cameras]
+    if annotations := find_bdd100k(path):
+        return [Bdd100k(file) for file in annotations if not sequences or file.stem in sequences]
     return [PanopticFolder(path, taxonomy or KITTI360_IMAGE)]
+
+
+def is_picture_data(path: Path) -> bool:
+    """Whether an own folder or a data set of pictures lies there; not bare pictures, KITTI-360 or videos."""
+    marks = (CLASSES, "leftImg8bit", "panoptic_maps", "annotations", "config*.json")
+    if any(any(path.glob(mark)) for mark in marks):
+        return True
+    return bool(find_videos(path) or find_cameras(path) or find_bdd100k(path))
+
+
+def find_bdd100k(root: Path) -> list[Path]:
+    """The JSON files of BDD100K in a folder."""
+    return [path for path in sorted(root.glob("*.json")) if is_bdd100k(path)]
 
 
 def _coco_images(root: Path, annotations: Path) -> Path:

@@ -315,7 +315,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "cityscapes": replace(_COCO, rules="cityscapes"),
     "vps": replace(_COCO, rules="vps", metrics=("pq", "vpq")),
     "kitti_step": Benchmark(KITTI_STEP, "kitti_step", partial(_find_named, ".png"), _read_step, ("stq", "vpq")),
-    "folder": Benchmark(read_classes, "coco", _find_own, _read_own, ("pq", "mask_ap")),
+    "folder": Benchmark(read_classes, "folder", _find_own, _read_own, ("pq", "mask_ap")),
 }
 
 

@@ -106,6 +106,8 @@ OFFICIAL: dict[str, Rules] = {
     "coco": _COCO,
     "cityscapes": replace(_COCO, name="cityscapes official"),
     "vps": replace(_COCO, name="vps official"),
+    # Own folders have no published evaluator: PQ is COCO's, tubes are those of KITTI-STEP without its defects.
+    "folder": replace(_COCO, name="folder official", tube_class=True, tube_things=True, tube_crowds=True),
     # KITTI-360 has no panoptic evaluation of scans; the field scores it like SemanticKITTI.
     "kitti360": replace(_SEMANTIC_KITTI, name="kitti360 official"),
     "kitti_step": _KITTI_STEP,

@@ -6,16 +6,19 @@ import numpy as np
 import pytest
 
 from ps3d.datasets.ade20k import Ade20k, write_ade20k_classes, write_ade20k_label
+from ps3d.datasets.bdd100k import BDD100K, Bdd100k, write_bdd100k
 from ps3d.datasets.cityscapes import CITYSCAPES, Cityscapes, read_cityscapes_label, write_cityscapes_label
 from ps3d.datasets.coco import CocoPanoptic, write_coco
-from ps3d.datasets.kitti360_files import write_png
+from ps3d.datasets.kitti360_files import read_png, write_png
 from ps3d.datasets.kitti360_images import Kitti360Images
 from ps3d.datasets.kitti_step import KITTI_STEP, KittiStep
 from ps3d.datasets.panoptic_folder import read_picture
-from ps3d.datasets.panoptic_png import read_segment_ids, read_step, write_step
+from ps3d.datasets.panoptic_png import read_segment_ids, read_step, write_segment_ids, write_step
 from ps3d.datasets.picture_augmentation import NONE, PictureAugmentation, TrainingPictures, augment_picture
-from ps3d.datasets.picture_opening import open_pictures
+from ps3d.datasets.picture_opening import is_picture_data, open_pictures
+from ps3d.datasets.vipseg import VIPSEG, VipSeg, write_vipseg
 from ps3d.datasets.vistas import Vistas, write_vistas_classes, write_vistas_label
+from ps3d.datasets.waymo_pvps import WAYMO_PVPS, WaymoPvps, write_waymo_frame
 from ps3d.metrics import OFFICIAL, count_panoptic
 from ps3d.structures import VOID, Frame, Image, Panoptic
 
@@ -99,6 +102,81 @@ def test_vistas_labels_come_back_with_the_first_object_of_each_class(label, tmp_
     assert set(np.unique(truth.instance)) == {0, 24 * 256 + 1, 24 * 256 + 2, 26 * 256 + 1}
     config = json.loads((tmp_path / "config_v2.0.json").read_text())["labels"]
     assert not config[0]["evaluate"]
+
+
+def test_bdd100k_labels_come_back_from_run_lengths(tmp_path):
+    car, sky = BDD100K.index("car"), BDD100K.index("sky")
+    semantic, instance = np.full((20, 40), sky, np.uint8), np.zeros((20, 40), np.int32)
+    semantic[:3] = VOID
+    semantic[5:9, 5:30] = car
+    instance[5:9, 5:10], instance[5:9, 12:20] = 1, 2  # the rest is a crowd
+    label = Panoptic(semantic, instance)
+    write_bdd100k(tmp_path / "annotation.json", {"a.png": label})
+    write_png(tmp_path / "a.png", np.zeros((20, 40, 3), np.uint8))
+    (sequence,) = open_pictures(tmp_path)
+    assert isinstance(sequence, Bdd100k)
+    assert same_segments(sequence[0].truth["camera"], label)
+    assert is_picture_data(tmp_path)
+    content = json.loads((tmp_path / "annotation.json").read_text())
+    content[0]["labels"][0]["category"] = "unicorn"
+    (tmp_path / "annotation.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"a\.png: category 'unicorn'"):
+        open_pictures(tmp_path)[0][0]
+
+
+def test_vipseg_objects_keep_their_numbers_through_a_video(tmp_path):
+    person, horse, tree = (VIPSEG.index(name) for name in ("person", "horse", "tree"))
+    frames = {}
+    for index in range(3):
+        semantic, instance = np.full((20, 40), tree, np.uint8), np.zeros((20, 40), np.int32)
+        semantic[2:8, index : index + 6], instance[2:8, index : index + 6] = person, 4
+        semantic[2:8, 20:30], instance[2:8, 20:30] = horse, 9
+        semantic[15:, 30:] = person  # a crowd
+        frames[f"{index:08d}"] = Panoptic(semantic, instance)
+        write_png(tmp_path / "images" / "1_park" / f"{index:08d}.png", np.zeros((20, 40, 3), np.uint8))
+    write_vipseg(tmp_path / "panoptic_gt_VIPSeg_val.json", {"1_park": frames})
+    (sequence,) = open_pictures(tmp_path)
+    assert isinstance(sequence, VipSeg)
+    assert len(sequence) == 3
+    for frame, label in zip(sequence, frames.values(), strict=True):
+        assert same_segments(frame.truth["camera"], label)
+        assert set(np.unique(frame.truth["camera"].instance)) == {0, 1004, 1009}
+    assert len(VIPSEG) == 124
+    assert VIPSEG.is_thing.sum() == 58
+
+
+def test_waymo_objects_have_one_number_in_all_cameras(tmp_path):
+    car, road = WAYMO_PVPS.index("car"), WAYMO_PVPS.index("road")
+    labels = {}
+    for camera, numbers in (("FRONT", (7, 3)), ("FRONT_LEFT", (3, 5))):
+        semantic, instance = np.full((20, 40), road, np.uint8), np.zeros((20, 40), np.int32)
+        semantic[0] = VOID
+        for place, number in enumerate(numbers):
+            part = slice(4, 9), slice(20 * place, 20 * place + 9)
+            semantic[part], instance[part] = car, 32 * number + 2
+        labels[camera] = Panoptic(semantic, instance)
+        write_png(tmp_path / "000" / f"{camera}.jpg", np.zeros((20, 40, 3), np.uint8))
+    write_waymo_frame(tmp_path / "000", labels)
+    left, front = open_pictures(tmp_path)
+    assert isinstance(left, WaymoPvps)
+    assert (left.name, front.name) == ("FRONT_LEFT", "FRONT")
+    for sequence in (left, front):
+        np.testing.assert_array_equal(sequence[0].truth[sequence.name].semantic, labels[sequence.name].semantic)
+        np.testing.assert_array_equal(sequence[0].truth[sequence.name].instance, labels[sequence.name].instance)
+    (tmp_path / "000" / "meta.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"objects \[1, 2\] are not in meta"):
+        front[0]
+
+
+def test_cityscapes_panoptic_pictures_stand_in_for_missing_instance_ids(label, tmp_path):
+    write_cityscapes_label(tmp_path / "ids.png", label)
+    value = read_png(tmp_path / "ids.png").astype(np.int32)
+    folder = tmp_path / "gtFine" / "cityscapes_panoptic_val"
+    write_segment_ids(folder / "ulm_000000_000019_gtFine_panoptic.png", value)
+    picture = tmp_path / "leftImg8bit" / "val" / "ulm" / "ulm_000000_000019_leftImg8bit.png"
+    write_png(picture, np.zeros((20, 40, 3), np.uint8))
+    (sequence,) = open_pictures(tmp_path)
+    assert same_segments(sequence[0].truth["camera"], label)
 
 
 def test_a_segment_that_the_json_does_not_list_is_an_error_with_the_file(label, tmp_path):
