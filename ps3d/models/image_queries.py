@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ps3d.models.image_backbones import backbone_config, import_transformers
 from ps3d.models.image_detr import build_detr
+from ps3d.models.image_maskformer import add_pixel_encoder
 from ps3d.models.image_set_prediction import (
     PAPER,
     SMALL,
@@ -53,7 +54,10 @@ def build_mask2former(
 def build_maskformer(
     taxonomy: Taxonomy, backbone: str = "small", sizes: QuerySizes = SMALL, scale: float = 1.0, weights: str = ""
 ) -> QueryPanoptic:
-    """MaskFormer (Cheng et al., NeurIPS 2021) with the pyramid as pixel decoder, six decoder layers in the paper."""
+    """MaskFormer (Cheng et al., NeurIPS 2021), six decoder layers in the paper.
+
+    The pixel decoder is a pyramid; for the published ResNets six encoder layers come before it, as in the paper.
+    """
     library = import_transformers()
     decoder = library.DetrConfig(
         d_model=sizes.width,
@@ -78,6 +82,8 @@ def build_maskformer(
     if not weights:
         initialize_transformer(network.model.transformer_module.decoder)  # type: ignore[union-attr, arg-type]
         initialize_queries(network.model.transformer_module.queries_embedder)  # type: ignore[union-attr, arg-type]
+    if backbone.startswith("resnet"):
+        add_pixel_encoder(network, sizes.width, min(sizes.encoder, 6), sizes.heads, sizes.inner)
     return QueryPanoptic(network, _respond_with_states, taxonomy, scale)
 
 

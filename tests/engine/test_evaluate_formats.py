@@ -185,6 +185,32 @@ def test_own_folder_gives_pq_and_mask_ap(figures: Any, cells: tuple[Path, Path])
     assert found["ar_100"] == pytest.approx(2 / 3)
 
 
+def write_street(root: Path, swaps: bool) -> Path:
+    """A street of four pictures with two cells that stand still; they change their numbers in every other picture."""
+    for frame in range(4):
+        label = np.zeros((20, 40, 3), np.uint8)
+        numbers = (2, 1) if swaps and frame % 2 else (1, 2)
+        label[2:12, 2:12], label[2:12, 22:32] = (1, 0, numbers[0]), (1, 0, numbers[1])
+        write_png(root / "street" / "labels" / f"{frame:06d}.png", label)
+        write_png(root / "yard" / "labels" / f"{frame:06d}.png", label * (frame < 2))  # another street, same numbers
+    return root
+
+
+def test_own_folders_are_scored_over_time(figures: Any, tmp_path: Path) -> None:
+    truth = write_street(tmp_path / "own", swaps=False)
+    (truth / "classes.yaml").write_text("- {name: background}\n- {name: cell, is_thing: true}\n")
+    metrics = ("--metrics", "pq", "ap", "vpq", "stq")
+    same = figures(truth, truth, "folder", *metrics)
+    assert [same[k] for k in ("pq", "ap", "vpq", "lstq", "s_assoc")] == pytest.approx([1.0] * 5)
+    found = figures(truth, write_street(tmp_path / "out", swaps=True), "folder", *metrics)
+    assert [found[k] for k in ("pq", "ap", "vpq1")] == pytest.approx([1.0] * 3)
+    # Each predicted tube is half one cell, half the other, as long as both exist: an IoU of a third.
+    assert found["s_assoc"] == pytest.approx(1 / 3)
+    assert found["lstq"] == pytest.approx(np.sqrt(1 / 3))
+    assert found["vpq2_stuff"] == pytest.approx(1.0)
+    assert found["vpq4_things"] == 0
+
+
 def write_scores_of(prediction: Path, **scores: dict[str, float]) -> None:
     """Scores by picture beside the predicted cells: numbers 1, 3 and 9 in picture a, 261 in picture b."""
     for name, content in scores.items():

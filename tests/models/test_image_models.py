@@ -17,6 +17,7 @@ from ps3d.models import image_deeplab, image_queries, image_two_stage
 from ps3d.models.image_backbones import build_backbone
 from ps3d.models.image_batch import collate_images, segment_masks
 from ps3d.models.image_deeplab import DeepLabLoss, DeepLabSizes, PanopticDeepLab, make_targets
+from ps3d.models.image_maskformer import add_pixel_encoder
 from ps3d.models.image_queries import BUILDERS, QuerySizes
 from ps3d.models.image_two_stage import FcnMaskRcnn, PanopticFpn, TwoStageSizes
 from ps3d.ops.boxes import box_iou, crop_features, decode_boxes, encode_boxes, suppress
@@ -55,6 +56,8 @@ PUBLISHED = [
     ("mask2former", "swin_small", 100, 68.8),
     ("mask2former", "swin_base", 100, 107.0),
     ("mask2former", "swin_large", 200, 215.5),
+    ("maskformer", "resnet50", 100, 45.0),
+    ("maskformer", "resnet101", 100, 64.0),
     ("maskformer", "swin_tiny", 100, 42.0),
     ("maskformer", "swin_small", 100, 63.0),
     ("maskformer", "swin_base", 100, 102.0),
@@ -73,6 +76,19 @@ def test_parameters_of_the_papers_sizes_are_the_published_ones(name, backbone, c
     with torch.device("meta"):
         model = BUILDERS[name](many_classes(133), backbone, queries(count))
     assert millions(model) == pytest.approx(published, rel=0.015)
+
+
+def test_an_encoder_before_maskformers_pyramid_learns_and_is_seen_by_the_queries():
+    torch.manual_seed(0)
+    panoptic = BUILDERS["maskformer"](PAINTED, "tiny", TINY)
+    model = add_pixel_encoder(panoptic.network, 32, 2, 8, 64)
+    batch = panoptic.collate([paint_frame(0), paint_frame(1, (70, 101))])
+    sum(panoptic.loss(batch).values()).backward()
+    encoder = model.model.pixel_level_module.encoder
+    gradients = [p.grad for p in [*encoder.projection.parameters(), *encoder.layers.parameters()]]
+    assert all(g is not None and torch.isfinite(g).all() for g in gradients)
+    assert sum(float(g.abs().sum()) > 0 for g in gradients) > len(gradients) // 2
+    assert model.model.transformer_module.input_projection is None
 
 
 def test_parameters_of_panoptic_deeplab_are_the_published_ones():
