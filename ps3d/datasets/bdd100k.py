@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ps3d.datasets.json_file import read_json
 from ps3d.datasets.panoptic_folder import CAMERA, read_picture
 from ps3d.datasets.picture_sequence import PictureSequence
 from ps3d.ops.atomic_file import atomic_write
@@ -81,7 +82,7 @@ class Bdd100k(PictureSequence):
 
 def is_bdd100k(path: Path) -> bool:
     """Whether a JSON begins like a list of Scalabel frames with run lengths."""
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8", errors="replace") as file:
         head = file.read(4096)
     return head.lstrip()[:1] in ("[", "{") and all(f'"{key}"' in head for key in ("name", "labels", "category", "rle"))
 
@@ -127,9 +128,7 @@ def write_bdd100k(path: str | Path, frames: Mapping[str, Panoptic], taxonomy: Ta
 
 
 def _read_entries(path: Path) -> list[dict[str, Any]]:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; the annotations are one JSON of run lengths")
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = read_json(path, "the annotations are one JSON of run lengths")
     entries = content.get("frames") if isinstance(content, dict) else content
     if not isinstance(entries, list) or not all(isinstance(e, dict) and "name" in e for e in entries):
         raise ValueError(f"{path}: expected a list of frames, each with a name and labels (Scalabel)")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ps3d.datasets.json_file import read_json
 from ps3d.datasets.panoptic_folder import read_picture
 from ps3d.datasets.panoptic_png import label_from_segments, number_segments, read_segment_ids, write_segment_ids
 from ps3d.ops.atomic_file import atomic_write
@@ -143,9 +144,7 @@ def _categories(taxonomy: Taxonomy) -> list[dict[str, Any]]:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; the panoptic annotations are a JSON beside a folder of PNGs")
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = read_json(path, "the panoptic annotations are a JSON beside a folder of PNGs")
     missing = [key for key in ("images", "annotations", "categories") if key not in content]
     if missing:
         raise ValueError(f"{path}: no COCO panoptic JSON: {', '.join(missing)} missing")

@@ -32,7 +32,11 @@ def inspect_pictures(root: Path, deep: bool = False) -> Inventory:
     inventory = Inventory("own folder of pictures" if (root / CLASSES).exists() else "pictures")
     if (root / CLASSES).exists() and inventory.attempt(root / CLASSES, lambda path: read_classes(path.parent)) is None:
         return inventory
-    drives = open_pictures(root)
+    try:
+        drives = open_pictures(root)
+    except ValueError as error:  # a damaged list of pictures or classes; the message names it
+        inventory.damaged(root, str(error))
+        return inventory
     _check_classes(inventory, root, drives[0].taxonomy)
     labeled = sum(_check_drive(inventory, root, drive, deep) for drive in drives)
     pictures = {"pictures": any(len(drive) for drive in drives)}

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Int32
 from PIL import Image as Picture
 
+from ps3d.datasets.json_file import read_json
 from ps3d.datasets.panoptic_folder import CAMERA, find_pictures, read_picture
 from ps3d.datasets.panoptic_png import label_from_segments, read_segment_ids, write_segment_ids
 from ps3d.datasets.picture_sequence import PictureSequence
@@ -95,7 +96,7 @@ class VipSeg(PictureSequence):
         label = self._single / f"{name}.png"
         if not label.exists():
             return None
-        segments = json.loads(label.with_suffix(".json").read_text(encoding="utf-8"))
+        segments = read_json(label.with_suffix(".json"), "it says what the segments of the picture are")
         return _join(_read_palette(label), segments, self.taxonomy, str(label))
 
 
@@ -140,7 +141,7 @@ def write_vipseg(
 def _find_segments(root: Path, video: str) -> dict[str, list[Mapping[str, Any]]]:
     """Segments of each picture of a video, by name, from the first JSON that knows the video."""
     for path in sorted(root.glob("panoptic_*.json")):
-        for entry in json.loads(path.read_text(encoding="utf-8")).get("annotations", []):
+        for entry in read_json(path).get("annotations", []):
             if entry.get("video_id") == video:
                 return {Path(frame["file_name"]).stem: frame["segments_info"] for frame in entry["annotations"]}
     return {}

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ps3d.datasets.json_file import read_json
 from ps3d.datasets.kitti360_files import read_png, write_png
 from ps3d.datasets.panoptic_folder import CAMERA, find_pictures, read_picture
 from ps3d.datasets.picture_sequence import PictureSequence
@@ -87,7 +88,7 @@ def read_vistas_classes(config: str | Path) -> Taxonomy:
         ValueError: no list of labels.
     """
     path = Path(config)
-    labels: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")).get("labels", [])
+    labels: list[dict[str, Any]] = read_json(path).get("labels", [])
     if not labels or not all({"name", "instances"} <= label.keys() for label in labels):
         raise ValueError(f"{path}: no list of labels with name and instances")
     names = [label.get("readable", label["name"]) for label in labels]

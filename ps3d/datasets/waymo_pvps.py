@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int32
 
+from ps3d.datasets.json_file import read_json
 from ps3d.datasets.kitti360_files import read_png, write_png
 from ps3d.datasets.panoptic_folder import read_picture
 from ps3d.datasets.picture_sequence import PictureSequence
@@ -136,13 +137,9 @@ def write_waymo_frame(folder: str | Path, labels: Mapping[str, Panoptic], taxono
 
 def _global_numbers(label: Path, largest: int) -> Int32[np.ndarray, "locals"]:
     """Global number of each local one, -1 where meta.json has none; 0 stays 0."""
-    path = label.with_name(META)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: missing; it gives the objects of {label.name} their numbers")
+    content = read_json(label.with_name(META), f"it gives the objects of {label.name} their numbers")
     camera = label.stem.removesuffix("_panoptic")
-    listed: Sequence[Mapping[str, int]] = (
-        json.loads(path.read_text(encoding="utf-8")).get(camera, {}).get("instance_id_to_global", [])
-    )
+    listed: Sequence[Mapping[str, int]] = content.get(camera, {}).get("instance_id_to_global", [])
     table = np.full(max([largest, *(entry["local"] for entry in listed)]) + 1, -1, np.int32)
     table[0] = NO_INSTANCE
     for entry in listed:

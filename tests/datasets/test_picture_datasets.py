@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from picture_samples import same_segments
 
 from ps3d.datasets.ade20k import Ade20k, write_ade20k_classes, write_ade20k_label
 from ps3d.datasets.bdd100k import BDD100K, Bdd100k, write_bdd100k
@@ -35,14 +36,6 @@ def label() -> Panoptic:
         semantic[5:15, columns], instance[5:15, columns] = class_id, number
     semantic[5:15, 33:38] = PERSON
     return Panoptic(semantic, instance)
-
-
-def same_segments(left: Panoptic, right: Panoptic) -> bool:
-    """Equal classes, and objects that correspond one to one."""
-    if not (left.semantic == right.semantic).all() or not ((left.instance > 0) == (right.instance > 0)).all():
-        return False
-    pairs = np.unique(np.stack([left.instance.ravel(), right.instance.ravel()]), axis=1)
-    return len(np.unique(pairs[0])) == len(np.unique(pairs[1])) == pairs.shape[1]
 
 
 def test_step_labels_come_back_as_written(label, tmp_path):
