@@ -17,6 +17,7 @@ from ps3d.fusion import (
 )
 from ps3d.fusion.boxes import paste_mask
 from ps3d.fusion.masks import MASK_FORMER
+from ps3d.fusion.scored_masks import scored_masks
 from ps3d.structures import VOID, BoxPrediction, CenterPrediction, MaskPrediction, Panoptic
 from ps3d.structures.taxonomy import Category, Taxonomy
 
@@ -386,3 +387,27 @@ def test_scores_follow_objects_to_other_numbers():
     again = renumbered.with_scores_of(fused)
     assert again.scores == {40 - number: score for number, score in fused.scores.items()}
     assert renumbered.with_scores_of(renumbered).scores == {}
+
+
+def test_objects_before_the_merge_overlap_and_are_sorted_by_class_probability():
+    queries = hand_made_queries()
+    queries.mask_logits[2] = queries.mask_logits[1]  # two cars in one place: the merge keeps one of them
+    queries.class_logits[2, CAR] = 3.0
+    found = list(scored_masks(queries, TAXONOMY))
+    assert [(o.class_id, int(o.mask.sum())) for o in found] == [(CAR, 8), (PERSON, 8), (CAR, 8)]
+    assert found[0].score == pytest.approx(1.0, abs=1e-3)
+    assert (found[0].mask == found[2].mask).all()
+    assert len(np.unique(fuse_masks(queries, TAXONOMY).instance)) == 3  # none, one car, the person
+    assert next(iter(scored_masks(queries, TAXONOMY, most=1))).class_id == CAR
+
+
+def test_boxes_before_the_merge_keep_their_whole_masks():
+    prediction = random_boxes(2)
+    found = list(scored_masks(prediction, TAXONOMY, least=0.3))
+    scores = [o.score for o in found]
+    assert scores == sorted(scores, reverse=True)
+    assert min(scores) >= 0.3
+    place = int(prediction.scores.argmax())
+    claim = paste_mask(prediction.mask_logits[place].sigmoid(), prediction.boxes[place], (50, 70))
+    np.testing.assert_array_equal(np.flatnonzero(found[0].mask), np.sort(claim))
+    assert sum(o.mask.sum() for o in found) > np.any([o.mask for o in found], axis=0).sum()

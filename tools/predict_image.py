@@ -4,7 +4,8 @@ python tools/predict_image.py --checkpoint runs/image/small-1 --input street.mp4
 python tools/predict_image.py --checkpoint runs/image/small-1 --input /data/KITTI-360 --out out --track
 
 Writes OUT/<sequence>/labels/<picture>.png: R = class id of the checkpoint's classes (255 = void), 256 G + B = number of
-the object. With --track an object keeps its number through the sequence.
+the object; and OUT/<sequence>/scores/<picture>.json, how sure the network is of each object. With --track an object
+keeps its number through the sequence.
 """
 
 import argparse
@@ -23,8 +24,9 @@ def main() -> None:
     parser.add_argument("--camera", default="image_00", help="of data sets with several")
     parser.add_argument("--track", action="store_true", help="the same number for the same object in all pictures")
     parser.add_argument("--video", default="", help=".mp4 or .gif to draw; of several sequences the name is added")
+    parser.add_argument("--masks", default="", help="JSON of overlapping masks with scores, COCO's list of results")
     o = parser.parse_args()
-    label_pictures(o.checkpoint, o.input, o.out, o.sequences, o.camera, o.track, o.video)
+    label_pictures(o.checkpoint, o.input, o.out, o.sequences, o.camera, o.track, o.video, o.masks)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from ps3d.datasets.kitti360_windows import read_window
+from ps3d.datasets.panoptic_folder import CLASSES, read_classes
+from ps3d.datasets.panoptic_png import read_step
 from ps3d.engine.evaluate import Evaluation
 from ps3d.metrics import kitti360_ap
 from ps3d.metrics.coco_files import read_id_map
@@ -32,8 +34,9 @@ def evaluate_objects(truth: Path, prediction: Path, benchmark: str) -> Evaluatio
         FileNotFoundError, ValueError: names the file.
     """
     for path in (truth, prediction):
-        if not (path.is_file() if benchmark == "coco_masks" else path.is_dir()):
-            raise FileNotFoundError(f"{path}: no such {'file' if benchmark == 'coco_masks' else 'folder'}")
+        is_list = benchmark == "coco_masks"
+        if not (path.is_file() if is_list else path.is_dir()) and not (is_list and (truth / CLASSES).is_file()):
+            raise FileNotFoundError(f"{path}: no such {'file' if is_list else 'folder'}")
     return OBJECT_BENCHMARKS[benchmark](truth, prediction)
 
 
@@ -82,20 +85,18 @@ def _evaluate_windows(truth: Path, prediction: Path) -> Evaluation:
 
 
 def _evaluate_scored_masks(truth: Path, prediction: Path) -> Evaluation:
-    """Mask AP. Truth: COCO's panoptic JSON with its PNGs, or an instance JSON of run lengths. Prediction: COCO's list
-    of results, `{"image_id", "category_id", "segmentation": {"size", "counts"}, "score"}`."""
-    content = json.loads(truth.read_text(encoding="utf-8"))
-    categories = [c for c in content["categories"] if c.get("isthing", 1)]
-    name_of = {c["id"]: c["name"] for c in categories}
-    masks: dict[Any, dict[str, list[Mask]]] = {image["id"]: {} for image in content["images"]}
-    for entry in content["annotations"]:
-        for category, mask in _true_masks(entry, truth):
-            if category in name_of:
-                masks[entry["image_id"]].setdefault(name_of[category], []).append(mask)
-    found: dict[Any, dict[str, list[ScoredMask]]] = {image: {} for image in masks}
+    """Mask AP. Truth: COCO's panoptic JSON with its PNGs, an instance JSON of run lengths, or an own folder of
+    pictures, whose images are named SEQUENCE/NAME. Prediction: COCO's list of results, `{"image_id", "category_id",
+    "segmentation": {"size", "counts"}, "score"}`."""
     results = json.loads(prediction.read_text(encoding="utf-8"))
     if not isinstance(results, list):
         raise ValueError(f"{prediction}: expected COCO's list of results, one object per mask with a score")
+    if truth.is_dir():
+        categories, masks = _folder_masks(truth, {str(entry["image_id"]).split("/")[0] for entry in results})
+    else:
+        categories, masks = _coco_masks(truth)
+    name_of = {c["id"]: c["name"] for c in categories}
+    found: dict[Any, dict[str, list[ScoredMask]]] = {image: {} for image in masks}
     for entry in results:
         if entry["image_id"] not in found or entry["category_id"] not in name_of:
             raise ValueError(
@@ -108,6 +109,39 @@ def _evaluate_scored_masks(truth: Path, prediction: Path) -> Evaluation:
     kept = tuple(Category(c["name"], (c["id"],), True, (128, 128, 128)) for c in categories)
     taxonomy = Taxonomy(truth.stem, kept, void_raw_ids=(-1,))
     return Evaluation(taxonomy, {("mask_ap", "official"): counts}, len(masks), WorstFrames(0))
+
+
+_Masks = dict[Any, dict[str, list[Mask]]]
+
+
+def _coco_masks(truth: Path) -> tuple[list[Mapping[str, Any]], _Masks]:
+    """(categories of things, masks by image and class) of a JSON."""
+    content = json.loads(truth.read_text(encoding="utf-8"))
+    categories = [c for c in content["categories"] if c.get("isthing", 1)]
+    name_of = {c["id"]: c["name"] for c in categories}
+    masks: _Masks = {image["id"]: {} for image in content["images"]}
+    for entry in content["annotations"]:
+        for category, mask in _true_masks(entry, truth):
+            if category in name_of:
+                masks[entry["image_id"]].setdefault(name_of[category], []).append(mask)
+    return categories, masks
+
+
+def _folder_masks(root: Path, sequences: set[str]) -> tuple[list[Mapping[str, Any]], _Masks]:
+    """The same of an own folder; sequences without a prediction are left out."""
+    taxonomy = read_classes(root)
+    categories = [{"id": c.raw_ids[0], "name": c.name} for c in taxonomy.categories if c.is_thing]
+    masks: _Masks = {}
+    for path in sorted(path for name in sequences for path in (root / name / "labels").glob("*.png")):
+        label = read_step(path)
+        of_image = masks.setdefault(f"{path.parent.parent.name}/{path.stem}", {})
+        key = label.semantic.astype(np.int64) << 32 | label.instance
+        for value in np.unique(key[np.isin(label.semantic, taxonomy.thing_ids())]).tolist():
+            mask = key == value
+            of_image.setdefault(taxonomy.names[value >> 32], []).append(
+                Mask(run_length.runs_of_mask(mask), int(mask.sum()), is_crowd=not value & 0xFFFFFFFF)
+            )
+    return categories, masks
 
 
 def _true_masks(entry: Mapping[str, Any], truth: Path) -> list[tuple[int, Mask]]:

@@ -126,12 +126,25 @@ class PicturePredictor:
         Raises:
             ValueError: no picture, or several.
         """
+        return self.fuse(self.predict(frame))
+
+    @torch.inference_mode()
+    def predict(self, frame: Frame) -> MaskPrediction | CenterPrediction | BoxPrediction:
+        """What the network says about the frame's one picture, before the merge.
+
+        Raises:
+            ValueError: no picture, or several.
+        """
         model: Any = self.model
         model.eval()
         batch = model.collate([replace(shrink(frame, self.settings.scale), truth={})]).to(self.device)
         (prediction,) = model.predict(batch)
-        size = frame.images[only_camera(frame)].size
-        return fuse_pictures(replace(prediction, size=size), self.taxonomy, self.settings, self.fusion)
+        return replace(prediction, size=frame.images[only_camera(frame)].size)
+
+    @torch.inference_mode()
+    def fuse(self, prediction: MaskPrediction | CenterPrediction | BoxPrediction) -> Panoptic:
+        """The labels of a prediction."""
+        return fuse_pictures(prediction, self.taxonomy, self.settings, self.fusion)
 
 
 def fuse_pictures(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import torch
 from ps3d.datasets.object_scores import write_scored
 from ps3d.datasets.panoptic_png import prediction_path
 from ps3d.datasets.picture_opening import open_pictures
-from ps3d.engine.image_models import load_image_predictor
+from ps3d.engine.image_models import PicturePredictor, load_image_predictor
+from ps3d.engine.mask_results import MaskResults
 from ps3d.metrics import OFFICIAL, PanopticCounts, TubeCounts, count_panoptic, count_tubes, total
 from ps3d.metrics.rules import Rules
 from ps3d.metrics.vpq import VideoCounts, count_video
@@ -113,6 +115,7 @@ def label_pictures(
     camera: str = "image_00",
     is_tracked: bool = False,
     video: str = "",
+    masks: str = "",
 ) -> dict[str, VideoScores | None]:
     """Label whatever pictures lie at a path, one sequence after another, and print what came of each.
 
@@ -123,6 +126,7 @@ def label_pictures(
         camera: of data sets with several.
         is_tracked: the same number for the same object in all pictures.
         video: file to draw; of several sequences the name is added.
+        masks: JSON to write the overlapping masks of query networks and two-stage networks to, with scores.
 
     Returns:
         Scores by sequence; None where there is no truth.
@@ -132,7 +136,7 @@ def label_pictures(
     """
     predictor = load_image_predictor(checkpoint, "cuda" if torch.cuda.is_available() else "cpu")
     drives = open_pictures(source, sequences, camera, predictor.taxonomy)
-    scores = {}
+    scores, results = {}, MaskResults()
     for drive in drives:
         if drive.taxonomy.names != predictor.taxonomy.names:
             raise ValueError(f"{drive.name} has the classes of {drive.taxonomy.name}, not those of the checkpoint")
@@ -140,8 +144,18 @@ def label_pictures(
         if video and len(drives) > 1:
             file = file.with_name(f"{file.stem}_{drive.name}{file.suffix}")
         tracker = Tracker(predictor.taxonomy) if is_tracked else None
-        scores[drive.name] = found = predict_video(drive, predictor, out, tracker, file if video else "")
+        predict = partial(_predict_with_masks, predictor, results, drive) if masks else predictor
+        scores[drive.name] = found = predict_video(drive, predict, out, tracker, file if video else "")
         print(f"{drive.name}: {len(drive)} pictures")
         if found is not None:
             print("  " + ", ".join(f"{name} {100 * value:.1f}" for name, value in found.figures().items()))
+    if masks:
+        results.write(masks)
+        print(f"{masks}: {len(results.entries)} masks with scores")
     return scores
+
+
+def _predict_with_masks(predictor: PicturePredictor, results: MaskResults, drive: Drive, frame: Frame) -> Panoptic:
+    prediction = predictor.predict(frame)
+    results.add(prediction, drive, frame, drive.taxonomy)
+    return predictor.fuse(prediction)

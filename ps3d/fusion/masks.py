@@ -55,7 +55,7 @@ def fuse_masks(prediction: MaskPrediction, taxonomy: Taxonomy, settings: MaskFus
     winner = torch.full_like(best, NOBODY, dtype=torch.int16)
     own_area = []
     for place, query in enumerate(queries):
-        mask = _stretched(prediction, query).sigmoid_()
+        mask = stretched_mask(prediction, query).sigmoid_()
         own_area.append(int((mask >= 0.5).sum()))
         value = mask * scores[query]
         is_better = value > best
@@ -115,7 +115,7 @@ def _largest_logit(prediction: MaskPrediction, queries: list[int]) -> Tensor:
     best = torch.full(_elements(prediction), -torch.inf, device=prediction.mask_logits.device)
     winner = torch.full_like(best, NOBODY, dtype=torch.int16)
     for place, query in enumerate(queries):
-        logit = _stretched(prediction, query)
+        logit = stretched_mask(prediction, query)
         is_better = logit > best
         torch.maximum(best, logit, out=best)
         winner.masked_fill_(is_better, place)
@@ -137,7 +137,7 @@ def _elements(prediction: MaskPrediction) -> tuple[int, ...]:
     return tuple(prediction.mask_logits.shape[1:]) if prediction.size is None else prediction.size
 
 
-def _stretched(prediction: MaskPrediction, query: int) -> Tensor:
+def stretched_mask(prediction: MaskPrediction, query: int) -> Tensor:
     """A copy of one query's mask logits in full size, float32; a logit that is not a number is far outside."""
     logits = prediction.mask_logits[query].detach().float()
     if prediction.size is not None and tuple(logits.shape) != prediction.size:
