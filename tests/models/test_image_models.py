@@ -26,15 +26,15 @@ from ps3d.structures import VOID, Category, Frame, Panoptic, Taxonomy
 TINY = QuerySizes(32, 20, 8, 1, 2, 64, 256)
 
 
-def build_tiny(name: str) -> torch.nn.Module:
+def build_tiny(name: str, taxonomy: Taxonomy = PAINTED) -> torch.nn.Module:
     torch.manual_seed(0)
     if name == "deeplab":
-        return PanopticDeepLab(PAINTED, "tiny", DeepLabSizes(32, 32, 32, (16, 16), (16, 16), 16, (1, 2, 3)))
+        return PanopticDeepLab(taxonomy, "tiny", DeepLabSizes(32, 32, 32, (16, 16), (16, 16), 16, (1, 2, 3)))
     if name in ("panoptic_fpn", "fcn_mask_rcnn"):
         build = PanopticFpn if name == "panoptic_fpn" else FcnMaskRcnn
-        return build(PAINTED, "tiny", TwoStageSizes(32, 32, 64, 12.0, 50, 32, 32))
+        return build(taxonomy, "tiny", TwoStageSizes(32, 32, 64, 12.0, 50, 32, 32))
     side = {"side": 128} if name == "eomt" else {}
-    return BUILDERS[name](PAINTED, "tiny", TINY, **side)
+    return BUILDERS[name](taxonomy, "tiny", TINY, **side)
 
 
 def millions(model: torch.nn.Module) -> float:
@@ -187,7 +187,25 @@ def test_half_precision_gives_finite_losses(name):
     assert all(torch.isfinite(loss) for loss in losses.values())
 
 
-@pytest.mark.parametrize("name", ["mask2former", "maskformer"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_class_absent_from_training_does_no_harm(name):
+    """The losses are finite, the network can still predict, and the class is left out of the mean quality."""
+    absent = Category("unicorn", (9,), True, (250, 250, 250)), Category("lava", (10,), False, (250, 90, 0))
+    taxonomy = Taxonomy("more", (*PAINTED.categories, *absent))
+    model = build_tiny(name, taxonomy)
+    frames = [paint_frame(0), paint_frame(1)]
+    losses = model.loss(model.collate(frames))
+    assert all(torch.isfinite(loss) for loss in losses.values())
+    sum(losses.values()).backward()
+    model.eval()
+    (prediction,) = model.predict(model.collate(frames[:1]))
+    assert prediction.class_logits.shape[0 if prediction.class_logits.dim() == 3 else 1] >= len(taxonomy)
+    truth = frames[0].truth["camera"]
+    result = count_panoptic(truth, truth, taxonomy, OFFICIAL["coco"]).result()
+    assert result["pq"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("name", BUILDERS)
 def test_logits_that_overflow_do_not_stop_the_matching(name):
     model = build_tiny(name)
     batch = model.collate([paint_frame(0)])
