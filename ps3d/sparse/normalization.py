@@ -18,9 +18,10 @@ from torch.autograd.function import once_differentiable
 from ps3d.ops.compiled import compiled
 from ps3d.sparse.backend import backend_name
 from ps3d.sparse.threads import run_in_parts
+from ps3d.sparse.vector_tiles import column_moments, lanes
 
 _CHUNK_ROWS = 256
-_SHARED_VALUES = 2**18
+_SHARED_VALUES = 2**20
 
 
 class VoxelNorm(nn.BatchNorm1d):
@@ -140,7 +141,7 @@ def _chunk_moments(x: Float32[Tensor, "rows channels"]) -> Float32[np.ndarray, "
     array = x.numpy()
 
     def work(first: int, last: int) -> None:
-        _moments(first, last, array, parts)
+        _moments(first, last, array, parts, lanes())
 
     _over_chunks(work, x)
     return parts
@@ -172,59 +173,71 @@ def _over_chunks(work: Callable[[int, int], None], x: Float32[Tensor, "rows chan
 
 
 @compiled
-def _moments(first, last, x, parts):
-    """Mean and sum of squared distances from it, for chunks [first, last)."""
+def _moments(first, last, x, parts, width):
+    """Mean and sum of squared distances from it, for chunks [first, last); `width` columns fill a register."""
     rows, channels = x.shape
+    whole = channels - channels % width
     for chunk in range(first, last):
         top, bottom = chunk * _CHUNK_ROWS, min(rows, (chunk + 1) * _CHUNK_ROWS)
+        source = x.ctypes.data + 4 * top * channels
         mean, squares = parts[chunk, 0], parts[chunk, 1]
-        # Sums of distances from the chunk's first row stay small where the mean is large.
-        for row in range(top + 1, bottom):
-            for c in range(channels):
+        c = 0
+        while c < whole:
+            vectors = (whole - c) // width
+            place, means, spreads = source + 4 * c, mean.ctypes.data + 4 * c, squares.ctypes.data + 4 * c
+            if vectors >= 4:
+                column_moments(place, bottom - top, channels, means, spreads, 4)
+                c += 4 * width
+            elif vectors >= 2:
+                column_moments(place, bottom - top, channels, means, spreads, 2)
+                c += 2 * width
+            else:
+                column_moments(place, bottom - top, channels, means, spreads, 1)
+                c += width
+        for c in range(whole, channels):
+            for row in range(top + 1, bottom):
                 mean[c] += x[row, c] - x[top, c]
-        share = np.float32(1 / (bottom - top))
-        for c in range(channels):
-            mean[c] = mean[c] * share + x[top, c]
-        for row in range(top, bottom):
-            for c in range(channels):
-                away = x[row, c] - mean[c]
-                squares[c] += away * away
+            mean[c] = mean[c] * np.float32(1 / (bottom - top)) + x[top, c]
+            for row in range(top, bottom):
+                squares[c] += (x[row, c] - mean[c]) ** 2
 
 
 @compiled
 def _join_moments(parts, rows, eps, momentum, running_mean, running_var, weight, center, scale, inverse):
     """Chunks to the batch, in double precision; what normalizes it, and the running statistics' next step."""
     chunks, _, channels = parts.shape
+    mean, squares = np.zeros(channels), np.zeros(channels)
+    for chunk in range(chunks):
+        share = min(_CHUNK_ROWS, rows - chunk * _CHUNK_ROWS) / rows
+        for c in range(channels):
+            mean[c] += share * parts[chunk, 0, c]
+    for chunk in range(chunks):
+        size = float(min(_CHUNK_ROWS, rows - chunk * _CHUNK_ROWS))
+        for c in range(channels):
+            away = parts[chunk, 0, c] - mean[c]
+            squares[c] += parts[chunk, 1, c] + size * away * away
     for c in range(channels):
-        total = 0.0
-        for chunk in range(chunks):
-            size = min(_CHUNK_ROWS, rows - chunk * _CHUNK_ROWS)
-            total += np.float64(parts[chunk, 0, c]) * size
-        mean, squares = total / rows, 0.0
-        for chunk in range(chunks):
-            size = min(_CHUNK_ROWS, rows - chunk * _CHUNK_ROWS)
-            away = np.float64(parts[chunk, 0, c]) - mean
-            squares += np.float64(parts[chunk, 1, c]) + size * away * away
-        inverse[c] = 1 / np.sqrt(squares / rows + eps)
-        center[c], scale[c] = mean, weight[c] * inverse[c]
-        running_mean[c] += momentum * (mean - running_mean[c])
-        running_var[c] += momentum * (squares / (rows - 1) - running_var[c])
+        inverse[c] = 1 / np.sqrt(squares[c] / rows + eps)
+        center[c], scale[c] = mean[c], weight[c] * inverse[c]
+        running_mean[c] += momentum * (mean[c] - running_mean[c])
+        running_var[c] += momentum * (squares[c] / (rows - 1) - running_var[c])
 
 
 @compiled
 def _join_gradients(parts, rows, weight, inverse, by_weight, by_bias, factors):
     """Sums over chunks to the gradients of weight and bias, and (scale, constant, slope) of the input's gradient."""
     chunks, _, channels = parts.shape
+    total, product = np.zeros(channels), np.zeros(channels)
+    for chunk in range(chunks):
+        for c in range(channels):
+            total[c] += parts[chunk, 0, c]
+            product[c] += parts[chunk, 1, c]
     for c in range(channels):
-        total, product = 0.0, 0.0
-        for chunk in range(chunks):
-            total += parts[chunk, 0, c]
-            product += parts[chunk, 1, c]
         scale = weight[c] * inverse[c]
-        by_weight[c], by_bias[c] = product * inverse[c], total
+        by_weight[c], by_bias[c] = product[c] * inverse[c], total[c]
         factors[0, c] = scale
-        factors[1, c] = -scale * total / rows
-        factors[2, c] = -scale * inverse[c] * inverse[c] * product / rows
+        factors[1, c] = -scale * total[c] / rows
+        factors[2, c] = -scale * inverse[c] * inverse[c] * product[c] / rows
 
 
 @compiled

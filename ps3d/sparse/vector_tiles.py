@@ -127,6 +127,48 @@ def clear(typingctx, address, size):
     return types.void(types.int64, types.int64), generate
 
 
+@intrinsic(prefer_literal=True)
+def column_moments(typingctx, x, rows, columns, mean, squares, vectors):
+    """Mean of `rows` rows and the sum of squared distances from it, for `vectors` registers of columns.
+
+    All arguments are integers: `x` is the address of the first wanted element of a float32 matrix of `columns` columns,
+    `mean` and `squares` are the addresses of the results; `vectors` is a constant of the code. Sums of distances from
+    the first row stay small where the mean is large.
+    """
+    signature = types.void(*[types.int64] * 5, vectors)
+    vectors, width = vectors.literal_value, lanes()
+
+    def generate(context, builder, signature, args):
+        x, rows, columns, mean, squares = args[:5]
+        vector = ir.VectorType(_FLOAT, width)
+        stride = builder.mul(columns, _LONG(4))
+        places = [_LONG(4 * width * v) for v in range(vectors)]
+        first = [_load(builder, builder.add(x, place), vector) for place in places]
+        totals, spreads = ([_zero_sum(builder, vector) for _ in range(vectors)] for _ in range(2))
+        with cgutils.for_range(builder, rows) as loop:
+            row = builder.add(x, builder.mul(loop.index, stride))
+            for place, base, total in zip(places, first, totals, strict=True):
+                away = builder.fsub(_load(builder, builder.add(row, place), vector), base)
+                builder.store(builder.fadd(builder.load(total), away), total)
+        share = _splat(builder, builder.fdiv(_FLOAT(1.0), builder.sitofp(rows, _FLOAT)), vector)
+        middles = [
+            builder.fadd(builder.fmul(builder.load(total), share), base)
+            for total, base in zip(totals, first, strict=True)
+        ]
+        with cgutils.for_range(builder, rows) as loop:
+            row = builder.add(x, builder.mul(loop.index, stride))
+            for place, middle, spread in zip(places, middles, spreads, strict=True):
+                away = builder.fsub(_load(builder, builder.add(row, place), vector), middle)
+                _multiply_add(builder, spread, away, away)
+        for place, middle, spread in zip(places, middles, spreads, strict=True):
+            for target, value in ((mean, middle), (squares, builder.load(spread))):
+                address = builder.add(target, place)
+                builder.store(value, builder.inttoptr(address, vector.as_pointer())).align = 4
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
 def _load(builder, address, kind):
     load = builder.load(builder.inttoptr(address, kind.as_pointer()))
     load.align = 4

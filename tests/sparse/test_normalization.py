@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from ps3d.sparse import VoxelNorm
+from ps3d.sparse.normalization import _chunk_moments
 
 
 def reference(norm, x, shortcut, relu):
@@ -92,3 +93,14 @@ def test_a_tiny_level_leaves_the_statistics_alone():
     y = norm(torch.ones(1, 4), torch.full((1, 4), -2.0), relu=True)
     torch.testing.assert_close(y, torch.zeros(1, 4))
     assert all(torch.equal(a, b) for a, b in zip(before, norm.buffers(), strict=True))
+
+
+@pytest.mark.parametrize("channels", [5, 16, 48, 125])
+def test_moments_of_chunks_are_those_of_their_rows(channels):
+    x = torch.randn(600, channels) + 50
+    chunks = x.double().split(256)
+    mean = torch.stack([chunk.mean(0) for chunk in chunks])
+    squares = torch.stack([(chunk - chunk.mean(0)).square().sum(0) for chunk in chunks])
+    taken = torch.from_numpy(_chunk_moments(x)).double()
+    torch.testing.assert_close(taken[:, 0], mean, rtol=1e-6, atol=1e-5)
+    torch.testing.assert_close(taken[:, 1], squares, rtol=1e-4, atol=1e-3)
