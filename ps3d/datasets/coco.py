@@ -1,7 +1,7 @@
 """COCO's panoptic format: a JSON beside a folder of PNGs. ADE20K, Vistas, Cityscapes and VIPSeg are given in it too."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,14 @@ import numpy as np
 from ps3d.datasets.json_file import read_json
 from ps3d.datasets.panoptic_folder import read_picture
 from ps3d.datasets.panoptic_png import label_from_segments, number_segments, read_segment_ids, write_segment_ids
+from ps3d.datasets.picture_sequence import PictureSequence
 from ps3d.ops.atomic_file import atomic_write
 from ps3d.structures import NO_INSTANCE, VOID, Calibration, Category, Frame, Image, Panoptic, Taxonomy
 
 CAMERA = "camera"
 
 
-class CocoPanoptic:
+class CocoPanoptic(PictureSequence):
     """The pictures of one JSON; a `ps3d.structures.Sequence`."""
 
     def __init__(
@@ -41,17 +42,10 @@ class CocoPanoptic:
         content = _read_json(path)
         self.name, self.calibration = path.stem, Calibration()
         self.taxonomy = taxonomy or taxonomy_from_categories(content["categories"], path.stem)
-        self._images, self._json = Path(images), path
         self._labels = Path(labels) if labels else path.with_suffix("")
         names = {image["id"]: image["file_name"] for image in content["images"]}
         self.annotations: list[dict[str, Any]] = [a for a in content["annotations"] if a["image_id"] in names]
-        self._names = names
-
-    def __len__(self) -> int:
-        return len(self.annotations)
-
-    def __iter__(self) -> Iterator[Frame]:
-        return (self[position] for position in range(len(self)))
+        self.files = [Path(images) / names[annotation["image_id"]] for annotation in self.annotations]
 
     def __getitem__(self, position: int) -> Frame:
         """Read the picture at a position 0..len-1, in the order of the JSON's annotations.
@@ -62,7 +56,7 @@ class CocoPanoptic:
             ValueError: a damaged file, or a segment that the JSON does not list.
         """
         annotation = self.annotations[position]
-        path = self._images / self._names[annotation["image_id"]]
+        path = self.files[position]
         label = self._labels / annotation["file_name"]
         truth = {CAMERA: read_coco_label(label, annotation["segments_info"], self.taxonomy)}
         return Frame(

@@ -1,6 +1,5 @@
 """One camera of a drive of KITTI-360, real or simulated, as a sequence of pictures without scans."""
 
-from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -12,10 +11,11 @@ from ps3d.datasets.kitti360_calibration import read_calibration
 from ps3d.datasets.kitti360_files import read_png, read_poses
 from ps3d.datasets.kitti360_labels import KITTI360_IMAGE
 from ps3d.datasets.kitti360_layout import Kitti360Layout, drive_name, numbered_files
+from ps3d.datasets.picture_sequence import PictureSequence
 from ps3d.structures import Calibration, Frame, Image, Panoptic, Taxonomy
 
 
-class Kitti360Images:
+class Kitti360Images(PictureSequence):
     """The pictures of one camera; a `ps3d.structures.Sequence`. Labels come from data_2d_semantics/ where they are."""
 
     def __init__(
@@ -34,19 +34,14 @@ class Kitti360Images:
         self.camera = camera
         self.taxonomy = taxonomy
         folder = self.layout.images(self.name, camera)
-        self._files = numbered_files(folder, ".png")
-        if not self._files:
+        numbered = numbered_files(folder, ".png")
+        if not numbered:
             raise FileNotFoundError(
                 f"{folder}: no pictures; download them, or simulate a drive with cameras: "
                 "python tools/simulate.py --cameras 1"
             )
-        self.frames = sorted(self._files)
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    def __iter__(self) -> Iterator[Frame]:
-        return (self[position] for position in range(len(self)))
+        self.frames = sorted(numbered)
+        self.files = [numbered[index] for index in self.frames]
 
     def __getitem__(self, position: int) -> Frame:
         """Read the picture at a position 0..len-1.
@@ -61,10 +56,10 @@ class Kitti360Images:
         return Frame(
             index=index,
             timestamp=index * NOMINAL_PERIOD,
-            images={self.camera: Image(read_png(self._files[index]))},
+            images={self.camera: Image(read_png(self.files[position]))},
             world_from_lidar=None if pose is None else pose @ self.calibration.vehicle_from_lidar,
             truth={} if label is None else {self.camera: label},
-            source=str(self._files[index]),
+            source=str(self.files[position]),
         )
 
     @property

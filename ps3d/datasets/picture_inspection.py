@@ -7,6 +7,7 @@ import numpy as np
 from ps3d.datasets.findings import DAMAGED, MISSING, Inventory
 from ps3d.datasets.panoptic_folder import CLASSES, PanopticFolder, read_classes
 from ps3d.datasets.picture_opening import open_pictures
+from ps3d.datasets.picture_sequence import PictureSequence
 from ps3d.structures import Frame, Taxonomy
 from ps3d.structures import Sequence as Drive
 
@@ -60,8 +61,7 @@ def _check_drive(inventory: Inventory, root: Path, drive: Drive, deep: bool) -> 
     step = 1 if deep else max(1, len(drive) // SAMPLE)
     labeled, objects = 0, 0
     for position in range(0, len(drive), step):
-        files: list[Path] = getattr(drive, "files", [])
-        path = files[position] if files else root / drive.name
+        path = drive.files[position] if isinstance(drive, PictureSequence) else root / drive.name
         frame = inventory.attempt(path, lambda _, position=position: drive[position])
         if isinstance(frame, Frame):
             labeled += bool(frame.truth)

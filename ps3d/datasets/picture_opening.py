@@ -8,6 +8,7 @@ from ps3d.datasets.ade20k import Ade20k
 from ps3d.datasets.bdd100k import Bdd100k, is_bdd100k
 from ps3d.datasets.cityscapes import Cityscapes, find_cities
 from ps3d.datasets.coco import CocoPanoptic
+from ps3d.datasets.json_file import read_json
 from ps3d.datasets.kitti360_images import Kitti360Images
 from ps3d.datasets.kitti360_labels import KITTI360_IMAGE
 from ps3d.datasets.kitti360_layout import Kitti360Layout
@@ -39,6 +40,8 @@ def open_pictures(
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file or folder")
+    if path.suffix.lower() == ".json":
+        return [Bdd100k(path) if is_bdd100k(path) else CocoPanoptic(path, _pictures_beside(path))]
     if path.suffix.lower() in VIDEOS:
         return [VideoFile(path, taxonomy or KITTI360_IMAGE)]
     layout = Kitti360Layout(path)
@@ -81,6 +84,15 @@ def is_picture_data(path: Path) -> bool:
 def find_bdd100k(root: Path) -> list[Path]:
     """The JSON files of BDD100K in a folder."""
     return [path for path in sorted(root.glob("*.json")) if is_bdd100k(path)]
+
+
+def _pictures_beside(annotations: Path) -> Path:
+    """The folder beside a panoptic JSON, or beside its folder, that holds the first of its pictures."""
+    images = read_json(annotations).get("images") or [{"file_name": ""}]
+    name, root = images[0]["file_name"], annotations.parent
+    found = [*root.glob(f"*/{name}"), *root.parent.glob(f"*/{name}"), *root.parent.glob(f"images/*/{name}")]
+    folders = [path.parent for path in sorted(found) if path.is_file()]
+    return folders[0] if folders else root / "images"
 
 
 def _coco_images(root: Path, annotations: Path) -> Path:

@@ -4,12 +4,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 
-from ps3d.structures import Frame
+from ps3d.structures import Frame, Taxonomy
 
 
 class PictureSequence(ABC):
     """A sequence with one frame for each of its `files`."""
 
+    name: str
+    taxonomy: Taxonomy
     files: list[Path]
 
     def __len__(self) -> int:

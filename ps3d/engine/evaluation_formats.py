@@ -10,11 +10,21 @@ import numpy as np
 from ps3d.datasets.kitti360_files import read_png
 from ps3d.datasets.kitti360_labels import KITTI360_IMAGE, KITTI360_SCAN
 from ps3d.datasets.object_scores import read_scores, scores_path
-from ps3d.datasets.panoptic_folder import read_classes
+from ps3d.datasets.panoptic_folder import read_classes, read_own_label
+from ps3d.datasets.panoptic_png import read_step
+from ps3d.datasets.picture_opening import open_pictures
+from ps3d.datasets.picture_sequence import PictureSequence
 from ps3d.datasets.semantic_kitti import SEMANTIC_KITTI
 from ps3d.metrics import coco_files
 from ps3d.metrics.rules import Rules, find_rules
-from ps3d.metrics.segments import CROWD, SegmentOverlap, describe_raw, describe_thousands, index_overlap
+from ps3d.metrics.segments import (
+    CROWD,
+    SegmentOverlap,
+    describe_raw,
+    describe_thousands,
+    index_overlap,
+    panoptic_overlap,
+)
 from ps3d.ops.overlap import count_overlap
 from ps3d.structures import VOID, Category, Taxonomy
 
@@ -29,6 +39,8 @@ class FramePair:
     Attributes:
         sequence, frame: names; frames of a sequence come in the order of time.
         truth, prediction: what the benchmark's `read` needs, usually two files.
+        entry: of COCO's JSON files.
+        position: in the sequence, of data sets that are read as `ps3d.structures.Sequence`.
     """
 
     sequence: str
@@ -36,6 +48,7 @@ class FramePair:
     truth: Path
     prediction: Path
     entry: coco_files.CocoPair | None = None
+    position: int = -1
 
 
 @dataclass(frozen=True)
@@ -283,7 +296,11 @@ def _read_own(pair: FramePair, taxonomy: Taxonomy, rules: Rules) -> SegmentOverl
     Raises:
         ValueError: scores beside the prediction that leave an object out.
     """
-    overlap = _with_scores(_read_step(pair, taxonomy, rules), pair, taxonomy)
+    return _with_crowds(_with_scores(_read_step(pair, taxonomy, rules), pair, taxonomy), taxonomy)
+
+
+def _with_crowds(overlap: SegmentOverlap, taxonomy: Taxonomy) -> SegmentOverlap:
+    """The same table, in which true things without a number are crowds."""
     truth = overlap.truth
     is_thing = np.append(taxonomy.is_thing, np.zeros(UNKNOWN + 1 - len(taxonomy), bool))[truth.semantic]
     kind = np.where(is_thing & (truth.instance == 0), CROWD, truth.kind).astype(np.int8)
@@ -303,6 +320,47 @@ def _with_scores(overlap: SegmentOverlap, pair: FramePair, taxonomy: Taxonomy) -
     return replace(overlap, prediction=replace(prediction, score=score))
 
 
+@lru_cache(maxsize=2)
+def _open_data(root: Path) -> dict[str, PictureSequence]:
+    """Sequences by name of whatever data set of pictures lies there; videos have no truth."""
+    return {drive.name: drive for drive in open_pictures(root) if isinstance(drive, PictureSequence)}
+
+
+def _read_data_classes(root: Path) -> Taxonomy:
+    return next(iter(_open_data(root).values())).taxonomy
+
+
+def _find_pictures(truth: Path, prediction: Path) -> list[FramePair]:
+    """Pictures of a data set for which `tools/predict.py` wrote labels, sequence after sequence in the order of time.
+
+    Raises:
+        ValueError: labels of other pictures, or none of a picture of a sequence that is predicted otherwise.
+    """
+    predicted, pairs = find_labels(prediction, ("*/labels",), ".png"), []
+    drives = {name: drive for name, drive in _open_data(truth).items() if any(name == key[0] for key in predicted)}
+    for name, drive in drives.items():
+        for position in range(len(drive)):
+            frame = drive.files[position].stem
+            if (name, frame) not in predicted:
+                raise ValueError(f"no prediction of sequence {name}, frame {frame}; predict the whole sequence")
+            pairs.append(FramePair(name, frame, truth, predicted[name, frame], position=position))
+    if len(pairs) < len(predicted):
+        known = {(pair.sequence, pair.frame) for pair in pairs}
+        lost = sorted(predicted.keys() - known)
+        raise ValueError(f"{predicted[lost[0]]}: {truth} has no such picture ({len(lost)} of this kind); remove them")
+    return pairs
+
+
+def _read_pictures(pair: FramePair, taxonomy: Taxonomy, rules: Rules) -> SegmentOverlap:
+    """Any data set's truth beside a label in the step encoding; a picture without truth is void."""
+    truths = list(_open_data(pair.truth)[pair.sequence][pair.position].truth.values())
+    label = read_step(pair.prediction)
+    truth = truths[0] if truths else replace(label, semantic=np.full_like(label.semantic, VOID))
+    label = read_own_label(pair.prediction, taxonomy, truth.shape)
+    overlap = panoptic_overlap(truth, label, str(pair.prediction))
+    return _with_crowds(_with_scores(overlap, pair, taxonomy), taxonomy)
+
+
 _COCO = Benchmark(coco_files.read_taxonomy, "coco", _find_coco, _read_coco, ("pq",))
 BENCHMARKS: dict[str, Benchmark] = {
     "semantic_kitti": Benchmark(SEMANTIC_KITTI, "semantic_kitti", _find_semantic_kitti, _read_label_files, ("pq",)),
@@ -316,6 +374,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "vps": replace(_COCO, rules="vps", metrics=("pq", "vpq")),
     "kitti_step": Benchmark(KITTI_STEP, "kitti_step", partial(_find_named, ".png"), _read_step, ("stq", "vpq")),
     "folder": Benchmark(read_classes, "folder", _find_own, _read_own, ("pq", "mask_ap")),
+    "pictures": Benchmark(_read_data_classes, "folder", _find_pictures, _read_pictures, ("pq", "mask_ap")),
 }
 
 

@@ -43,6 +43,14 @@ def test_the_doctor_finds_a_whole_data_set_well_and_names_a_cut_off_file(tmp_pat
     assert any((tmp_path / truth).name in text for text in texts)
 
 
+def test_a_panoptic_json_is_opened_by_its_own_path(tmp_path):
+    label = FORMATS["coco"][0](tmp_path)
+    (sequence,) = open_pictures(tmp_path / "annotations" / "panoptic_val2017.json")
+    assert same_segments(sequence[0].truth["camera"], label)
+    FORMATS["bdd100k"][0](tmp_path / "bdd")
+    assert len(open_pictures(tmp_path / "bdd" / "pan_seg_val.json")[0]) == 1
+
+
 def test_sixteen_bit_gray_pictures_are_stretched_to_eight(tmp_path):
     gray = np.linspace(1000, 5000, 20 * 40).reshape(20, 40).astype(np.uint16)
     write_png(tmp_path / "a.png", gray)

@@ -9,7 +9,6 @@ import torch
 
 pytest.importorskip("transformers")
 
-from ps3d.datasets.coco import CocoPanoptic
 from ps3d.datasets.kitti360_files import read_png
 from ps3d.datasets.object_scores import scores_path, write_scored
 from ps3d.datasets.panoptic_folder import PanopticFolder, read_picture, write_classes, write_frame
@@ -32,7 +31,7 @@ NUCLEI = Taxonomy(
 
 
 def open_coco(folder: Path, _: Path) -> list[Sequence]:
-    return [CocoPanoptic(folder / "panoptic_examples.json", folder / "input_images")]
+    return open_pictures(folder / "panoptic_examples.json")
 
 
 def open_nuclei(folder: Path, scratch: Path) -> list[Sequence]:
