@@ -22,7 +22,7 @@ from ps3d.structures import VOID, Category, Panoptic, Sequence, Taxonomy
 from ps3d.visualization.files import write_picture
 from ps3d.visualization.images import overlay_panoptic
 
-PREDICTED = 2
+PREDICTED = 1
 """Pictures of a sample that the network sees; the labels of the others are empty, which saves seconds."""
 
 NUCLEI = Taxonomy(
