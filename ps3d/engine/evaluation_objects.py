@@ -114,7 +114,7 @@ def _evaluate_scored_masks(truth: Path, prediction: Path) -> Evaluation:
 _Masks = dict[Any, dict[str, list[Mask]]]
 
 
-def _coco_masks(truth: Path) -> tuple[list[Mapping[str, Any]], _Masks]:
+def _coco_masks(truth: Path) -> tuple[list[dict[str, Any]], _Masks]:
     """(categories of things, masks by image and class) of a JSON."""
     content = json.loads(truth.read_text(encoding="utf-8"))
     categories = [c for c in content["categories"] if c.get("isthing", 1)]
@@ -127,7 +127,7 @@ def _coco_masks(truth: Path) -> tuple[list[Mapping[str, Any]], _Masks]:
     return categories, masks
 
 
-def _folder_masks(root: Path, sequences: set[str]) -> tuple[list[Mapping[str, Any]], _Masks]:
+def _folder_masks(root: Path, sequences: set[str]) -> tuple[list[dict[str, Any]], _Masks]:
     """The same of an own folder; sequences without a prediction are left out."""
     taxonomy = read_classes(root)
     categories = [{"id": c.raw_ids[0], "name": c.name} for c in taxonomy.categories if c.is_thing]
