@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ def own_data(tmp_path):
     return tmp_path / "own"
 
 
-def write_checkpoint(path: Path, architecture: str) -> Path:
+def write_checkpoint(path: Path, architecture: Literal["deeplab", "mask2former"]) -> Path:
     settings = ImageModelSettings(architecture=architecture, backbone="tiny", scale=0.5, queries=10)
     state = build_image_model(settings, PAINTED).state_dict()
     save_image_weights(path, state, settings, PictureFusion(), PAINTED)
