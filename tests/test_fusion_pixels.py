@@ -256,8 +256,8 @@ def test_things_without_any_center_are_void():
     assert not fused.instance.any()
 
 
-def test_offsets_of_a_coarse_grid_are_scaled_with_the_picture():
-    """Two cars side by side; every pixel points exactly at its car's center on the coarse grid."""
+def two_cars() -> CenterPrediction:
+    """Side by side on a coarse grid; every pixel points exactly at its car's center."""
     logits, heat, offsets = torch.zeros(5, 16, 32), torch.zeros(16, 32), torch.zeros(2, 16, 32)
     logits[CAR] = 1
     row, column = torch.meshgrid(torch.arange(16.0), torch.arange(32.0), indexing="ij")
@@ -265,12 +265,31 @@ def test_offsets_of_a_coarse_grid_are_scaled_with_the_picture():
         heat[8, center] = 1
         offsets[0, :, start : start + 16] = 8 - row[:, start : start + 16]
         offsets[1, :, start : start + 16] = center - column[:, start : start + 16]
-    fused = fuse_centers(CenterPrediction(logits, heat, offsets, (64, 128)), TAXONOMY)
+    return CenterPrediction(logits, heat, offsets, (64, 128))
+
+
+def check_two_cars(fused: Panoptic) -> None:
     assert fused.shape == (64, 128)
     left, right = fused.instance[:, :60], fused.instance[:, 68:]
     assert len(np.unique(left)) == 1
     assert len(np.unique(right)) == 1
     assert left[0, 0] != right[0, 0]
+
+
+def test_offsets_of_a_coarse_grid_are_scaled_with_the_picture():
+    check_two_cars(fuse_centers(two_cars(), TAXONOMY))
+
+
+def test_votes_of_offsets_are_centers_without_a_heat_map():
+    cars = two_cars()
+    bare = CenterPrediction(cars.class_logits, torch.zeros(16, 32), cars.offsets, cars.size)
+    check_two_cars(fuse_centers(bare, TAXONOMY, CenterFusion(kernel=13, votes=2.0, least_votes=100.0)))
+    too_few = fuse_centers(bare, TAXONOMY, CenterFusion(kernel=13, votes=2.0, least_votes=300.0))
+    assert (too_few.semantic == VOID).all()  # each car has 256 pixels of the grid
+    road = torch.zeros(5, 16, 32)
+    road[ROAD] = 1
+    empty = fuse_centers(CenterPrediction(road, bare.heat, bare.offsets), TAXONOMY, CenterFusion(votes=2.0))
+    assert not empty.instance.any()
 
 
 def random_boxes(seed: int, size: tuple[int, int] = (50, 70), objects: int = 15) -> BoxPrediction:

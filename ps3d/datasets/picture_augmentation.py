@@ -38,8 +38,8 @@ def augment_picture(frame: Frame, settings: PictureAugmentation, rng: np.random.
     images, truth = {}, dict(frame.truth)
     for camera, image in frame.images.items():
         rgb, label = image.rgb, frame.truth.get(camera)
-        rgb = recolor(rgb, settings, rng)
         rgb, label = scale_and_crop(rgb, label, settings, rng)
+        rgb = recolor(rgb, settings, rng)
         if rng.uniform() < settings.flip:
             rgb = np.ascontiguousarray(rgb[:, ::-1])
             label = None if label is None else mirror(label)

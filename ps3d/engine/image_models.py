@@ -39,12 +39,7 @@ def build_image_model(settings: ImageModelSettings, taxonomy: Taxonomy) -> nn.Mo
         KeyError: no such backbone; lists the known ones.
     """
     if settings.architecture == "deeplab":
-        sizes = image_deeplab.PAPER if settings.is_paper else image_deeplab.SMALL
-        stride = 16 if can_dilate(settings.backbone) else 32
-        loss = image_deeplab.DeepLabLoss() if settings.is_paper else image_deeplab.SMALL_LOSS
-        return image_deeplab.PanopticDeepLab(
-            taxonomy, settings.backbone, sizes, stride, loss_settings=loss, weights=settings.weights
-        )
+        return build_deeplab(settings, taxonomy)
     if settings.architecture in TWO_STAGE:
         widths = image_two_stage.PAPER if settings.is_paper else image_two_stage.SMALL
         return TWO_STAGE[settings.architecture](taxonomy, settings.backbone, widths, weights=settings.weights)
@@ -54,6 +49,20 @@ def build_image_model(settings: ImageModelSettings, taxonomy: Taxonomy) -> nn.Mo
     more: dict[str, Any] = {"side": settings.side} if settings.architecture == "eomt" else {}
     build = image_queries.BUILDERS[settings.architecture]
     return build(taxonomy, settings.backbone, sizes, weights=settings.weights, **more)
+
+
+def build_deeplab(settings: ImageModelSettings, taxonomy: Taxonomy) -> image_deeplab.PanopticDeepLab:
+    """Panoptic-DeepLab in the paper's size, small, or small and fine."""
+    if settings.is_paper:
+        sizes, loss = image_deeplab.PAPER, image_deeplab.DeepLabLoss()
+    elif settings.is_fine:
+        sizes, loss = image_deeplab.FINE, image_deeplab.FINE_LOSS
+    else:
+        sizes, loss = image_deeplab.SMALL, image_deeplab.SMALL_LOSS
+    stride = 16 if can_dilate(settings.backbone) and not settings.is_fine else 32
+    return image_deeplab.PanopticDeepLab(
+        taxonomy, settings.backbone, sizes, stride, loss_settings=loss, weights=settings.weights
+    )
 
 
 def save_image_weights(
@@ -155,7 +164,13 @@ def fuse_pictures(
 ) -> Panoptic:
     """The merge that belongs to the architecture."""
     if isinstance(prediction, CenterPrediction):
-        centers = CenterFusion(fusion.heat, fusion.kernel, stuff_minimum=fusion.stuff_minimum)
+        centers = CenterFusion(
+            fusion.heat,
+            fusion.kernel,
+            stuff_minimum=fusion.stuff_minimum,
+            votes=fusion.votes,
+            least_votes=fusion.least_votes,
+        )
         return fuse_centers(prediction, taxonomy, centers)
     if isinstance(prediction, BoxPrediction):
         return fuse_boxes(prediction, taxonomy, BoxFusion(stuff_minimum=fusion.stuff_minimum))

@@ -3,7 +3,7 @@
 The offsets of points have no heat map and are clustered instead (`ps3d.fusion.offsets`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -24,12 +24,17 @@ class CenterFusion:
         kernel: a center is the highest within this many rows and columns of the picture, odd.
         most: highest centers that are kept.
         stuff_minimum: stuff classes of fewer pixels become VOID.
+        votes: 0 = centers are the peaks of the heat map. Otherwise of the votes, spread by so many pixels of the grid:
+            where the offsets of thing pixels lead to. A center then needs `least_votes` instead of `heat`.
+        least_votes: pixels of the grid.
     """
 
     heat: float = 0.1
     kernel: int = 7
     most: int = 200
     stuff_minimum: int = 2048
+    votes: float = 0.0
+    least_votes: float = 5.0
 
 
 CITYSCAPES = CenterFusion()
@@ -50,8 +55,11 @@ def fuse_centers(prediction: CenterPrediction, taxonomy: Taxonomy, settings: Cen
         raise ValueError(f"{prediction.class_logits.shape[0]} class logits, but {taxonomy.name} has {len(taxonomy)}")
     size = prediction.size or (prediction.heat.shape[0], prediction.heat.shape[1])
     semantic = best_class(prediction.class_logits, size)
-    heat = _stretch(prediction.heat[None], size)[0]
-    centers = find_centers(heat, settings)
+    heat = peaks = _stretch(prediction.heat[None], size)[0]
+    if settings.votes:
+        peaks = _stretch(count_votes(prediction, taxonomy, settings.votes)[None], size)[0]
+    least = settings.least_votes if settings.votes else settings.heat
+    centers = find_centers(peaks, replace(settings, heat=least))
     is_thing = np.append(taxonomy.is_thing, np.zeros(256 - len(taxonomy), bool))[semantic]
     instance = np.zeros(size, np.int32)
     if len(centers):
@@ -65,6 +73,23 @@ def fuse_centers(prediction: CenterPrediction, taxonomy: Taxonomy, settings: Cen
     scores = (height * certainty)[is_used].tolist()
     semantic = _drop_small_stuff(semantic, taxonomy, settings.stuff_minimum)
     return Panoptic(semantic, _renumber(instance), dict(enumerate(scores, 1)))
+
+
+def count_votes(prediction: CenterPrediction, taxonomy: Taxonomy, spread: float) -> Float32[Tensor, "rows columns"]:
+    """How many thing pixels of the grid say that their object's center is here; a vote is a bell of height 1."""
+    is_thing = torch.from_numpy(taxonomy.is_thing)[prediction.class_logits.argmax(dim=0).cpu()]
+    height, width = is_thing.shape
+    row, column = torch.nonzero(is_thing, as_tuple=True)
+    offsets = prediction.offsets.detach().float().cpu()
+    row, column = (
+        (place + offsets[axis, row, column]).round().long().clamp(0, side - 1)
+        for axis, place, side in ((0, row, height), (1, column, width))
+    )
+    votes = torch.bincount(row * width + column, minlength=height * width).float().view(1, 1, height, width)
+    steps = torch.arange(-int(3 * spread), int(3 * spread) + 1)
+    bell = torch.exp(-steps.float().square() / (2 * spread**2))
+    votes = functional.conv2d(votes, bell[None, None, :, None], padding=(len(bell) // 2, 0))
+    return functional.conv2d(votes, bell[None, None, None], padding=(0, len(bell) // 2))[0, 0]
 
 
 def best_class(class_logits: Tensor, size: tuple[int, int], rows: int = 256) -> UInt8[np.ndarray, "height width"]:

@@ -16,7 +16,7 @@ from ps3d.metrics import OFFICIAL, count_panoptic
 from ps3d.models import image_deeplab, image_queries, image_two_stage
 from ps3d.models.image_backbones import build_backbone
 from ps3d.models.image_batch import collate_images, segment_masks
-from ps3d.models.image_deeplab import DeepLabLoss, DeepLabSizes, PanopticDeepLab, make_targets
+from ps3d.models.image_deeplab import DeepLabLoss, DeepLabSizes, PanopticDeepLab, balance_classes, make_targets
 from ps3d.models.image_maskformer import add_pixel_encoder
 from ps3d.models.image_queries import BUILDERS, QuerySizes
 from ps3d.models.image_two_stage import FcnMaskRcnn, PanopticFpn, TwoStageSizes
@@ -30,6 +30,9 @@ def build_tiny(name: str, taxonomy: Taxonomy = PAINTED) -> torch.nn.Module:
     torch.manual_seed(0)
     if name == "deeplab":
         return PanopticDeepLab(taxonomy, "tiny", DeepLabSizes(32, 32, 32, (16, 16), (16, 16), 16, (1, 2, 3)))
+    if name == "deeplab_fine":
+        sizes = DeepLabSizes(16, 16, 16, (16, 16, 8), (16, 16, 8), 8, (1, 2), is_dense=True, finer=2, unit=8.0)
+        return PanopticDeepLab(taxonomy, "tiny", sizes, 32, loss_settings=image_deeplab.FINE_LOSS)
     if name in ("panoptic_fpn", "fcn_mask_rcnn"):
         build = PanopticFpn if name == "panoptic_fpn" else FcnMaskRcnn
         return build(taxonomy, "tiny", TwoStageSizes(32, 32, 64, 12.0, 50, 32, 32))
@@ -141,7 +144,7 @@ def test_fcn_and_mask_rcnn_learn_one_picture():
     assert result["pq"] > 0.5
 
 
-NAMES = ["deeplab", "panoptic_fpn", "fcn_mask_rcnn", *BUILDERS]
+NAMES = ["deeplab", "deeplab_fine", "panoptic_fpn", "fcn_mask_rcnn", *BUILDERS]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -156,7 +159,7 @@ def test_pictures_of_different_sizes_share_a_batch_and_come_back_in_their_own(na
     assert all(torch.isfinite(gradient).all() for gradient in gradients)
     model.eval()
     boxes = {"panoptic_fpn": fuse_boxes, "fcn_mask_rcnn": fuse_boxes}
-    fuse = {"deeplab": fuse_centers, **boxes}.get(name, fuse_masks)
+    fuse = {"deeplab": fuse_centers, "deeplab_fine": fuse_centers, **boxes}.get(name, fuse_masks)
     for frame, prediction in zip(frames, model.predict(batch), strict=True):
         assert fuse(prediction, PAINTED).shape == frame.images["camera"].size
 
@@ -248,6 +251,43 @@ def test_targets_point_at_the_center_of_each_object():
         assert abs(column[0] + offset[1] - center[1]) <= 1
         assert targets.heat[0, center[0], center[1]] > 0.9
     assert not targets.offsets[0][:, label.instance == 0].any()
+
+
+def test_wide_objects_have_wide_bells_and_tiny_ones_none():
+    semantic, instance = np.zeros((64, 96), np.uint8), np.zeros((64, 96), np.int32)
+    for number, (row, column, side) in enumerate(((20, 30, 25), (50, 70, 5), (10, 80, 2)), start=1):
+        window = slice(row, row + side), slice(column, column + side)
+        semantic[window], instance[window] = DISC, number
+    frame = relabel(paint_frame(0, (64, 96)), semantic, instance)
+    settings = dataclasses.replace(DeepLabLoss(), sigma=1.5, spread=0.12, smallest=8)
+    targets = make_targets(collate_images([frame]), PAINTED, settings)
+    is_object = targets.is_object[0].numpy()
+    assert [bool(is_object[instance == number].all()) for number in (1, 2, 3)] == [True, True, False]
+    assert targets.heat[0, 32, 42 + 3] == pytest.approx(np.exp(-0.5))  # 0.12 of 25 pixels
+    assert targets.heat[0, 52, 72 + 3] == pytest.approx(np.exp(-2))
+    assert not targets.heat[0, instance == 3].any()
+    assert not targets.offsets[0][:, instance == 3].any()
+    assert not targets.is_known[0].numpy()[instance == 3].any()
+
+
+def test_the_fine_size_answers_for_every_second_row_and_column():
+    model = build_tiny("deeplab_fine")
+    logits, heat, offsets = model(model.collate([paint_frame(0, (96, 128))]))
+    assert [tuple(map_.shape[2:]) for map_ in (logits, heat, offsets)] == [(48, 64)] * 3
+    with pytest.raises(ValueError, match="convnext_tiny"):
+        build_backbone("convnext_tiny", is_patched=True)
+
+
+def test_balanced_classes_count_more_the_rarer_they_are_and_one_on_average():
+    semantic = torch.zeros(1, 10, 10, dtype=torch.uint8)
+    semantic[0, 0] = 1
+    semantic[0, 1] = VOID
+    weight = balance_classes(semantic, 0.5)
+    assert float(weight[0, 0, 0] / weight[0, 5, 5]) == pytest.approx((80 / 10) ** 0.5)
+    assert float(weight.sum() / 90) == pytest.approx(1)
+    assert not weight[0, 1].any()
+    assert (balance_classes(semantic, 0.0)[semantic != VOID] == 1).all()
+    assert not balance_classes(torch.full_like(semantic, VOID), 0.2).any()
 
 
 def test_targets_are_those_of_deeplab2(samples):
