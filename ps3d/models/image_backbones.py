@@ -120,7 +120,7 @@ def build_backbone(
         raise ValueError(f"output stride {output_stride}: 8, 16 or 32 are possible")
     _dilate_last_stages(backbone, name, 32 // output_stride)
     if is_patched:
-        backbone.embedder.embedder.convolution.stride = (4, 4)
+        backbone.embedder.embedder.convolution.stride = (4, 4)  # type: ignore[union-attr, assignment]
         backbone.embedder.pooler = nn.Identity()
     return backbone, list(backbone.channels)  # type: ignore[arg-type]
 
