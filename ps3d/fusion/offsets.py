@@ -1,5 +1,6 @@
 """Bottom-up fusion of points: classes and offsets become objects by clustering what lies in the same place."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,9 +80,9 @@ def fuse_offsets(
     return Panoptic(semantic, instance)
 
 
-def _is_in(semantic: UInt8[np.ndarray, "points"], group: list[int]) -> np.ndarray:
+def _is_in(semantic: UInt8[np.ndarray, "points"], group: Sequence[int]) -> np.ndarray:
     table = np.zeros(256, bool)
-    table[group] = True
+    table[list(group)] = True
     return table[semantic]
 
 
