@@ -104,7 +104,8 @@ class QueryPanoptic(nn.Module):
             if not any(len(classes) for classes, _ in targets):
                 return {"class": self._loss_without_segments(answers)}
             parts = self.criterion_of(answers, targets)
-        return {name: sum(values, torch.zeros((), device=batch.pixels.device)) for name, values in parts.items()}
+        # OneFormer's losses of masks have a dimension of one element.
+        return {name: torch.stack([value.sum() for value in values]).sum() for name, values in parts.items()}
 
     def criterion_of(
         self, answers: list[Answer], targets: list[tuple[Tensor, Tensor]]

@@ -27,6 +27,15 @@ def test_random_queries_differ_from_each_other(name):
     assert all(0.8 < spread < 1.2 for spread in spreads.values())
 
 
+@pytest.mark.parametrize("name", BUILDERS)
+def test_every_part_of_the_loss_is_one_number(name):
+    torch.manual_seed(0)
+    side = {"side": 128} if name == "eomt" else {}
+    model = BUILDERS[name](PAINTED, "tiny", TINY, **side)
+    losses = model.loss(model.collate([paint_frame(0)]))
+    assert all(loss.shape == () and torch.isfinite(loss) for loss in losses.values())
+
+
 @pytest.mark.parametrize("name", ["maskformer", "detr"])
 def test_every_decoder_layer_has_an_answer_of_its_own(name):
     torch.manual_seed(0)

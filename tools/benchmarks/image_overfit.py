@@ -49,7 +49,7 @@ RECIPES = {
     "panoptic_fpn": Recipe(),
     "fcn_mask_rcnn": Recipe(),
     "mask2former": Recipe(queries=20),
-    "maskformer": Recipe(queries=20),
+    "maskformer": Recipe(steps=1500, queries=20),
     "oneformer": Recipe(queries=20),
     "detr": Recipe(steps=2000, queries=20, scale=2.0, lr=1e-3),
     "eomt": Recipe(steps=700, queries=20, lr=1.5e-3),
