@@ -90,9 +90,8 @@ def superimpose(frames: Sequence[Frame], is_corrected: bool = True) -> Frame:
     truth = {**last.truth}
     if all(label is not None for label in labels):
         known = [label for label in labels if label is not None]
-        truth[LIDAR] = Panoptic(
-            *(np.concatenate([getattr(label, f) for label in known]) for f in ("semantic", "instance"))
-        )
+        semantic, instance = (np.concatenate([getattr(label, f) for label in known]) for f in ("semantic", "instance"))
+        truth[LIDAR] = Panoptic(semantic, instance)
     else:
         truth.pop(LIDAR, None)
     return replace(last, scan=scan, truth=truth, current_from_previous=None)

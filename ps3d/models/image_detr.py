@@ -105,7 +105,8 @@ def thaw_backbone(backbone: nn.Module, is_pretrained: bool) -> None:
     for module in list(backbone.modules()):
         for name, child in list(module.named_children()):
             if type(child).__name__ == "DetrFrozenBatchNorm2d":
-                normalization = kind(child.weight.shape[0], device=child.weight.device)
+                weight: Tensor = child.weight  # type: ignore[assignment]
+                normalization = kind(weight.shape[0], device=weight.device)
                 normalization.load_state_dict(child.state_dict(), strict=False)
                 normalization.requires_grad_(not is_pretrained)
                 setattr(module, name, normalization)

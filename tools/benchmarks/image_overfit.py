@@ -115,7 +115,13 @@ def configure(architecture: str, recipe: Recipe, data: Path, runs: str) -> Image
         runs=runs,
         simulation=SimulationSettings(folder=""),
         data=PictureSettings(root=str(data), train=(SEQUENCE,), validation=(SEQUENCE,)),
-        model=ImageModelSettings(architecture, "tiny", queries=recipe.queries, scale=recipe.scale, side=side),
+        model=ImageModelSettings(
+            architecture,  # type: ignore[arg-type]
+            "tiny",
+            queries=recipe.queries,
+            scale=recipe.scale,
+            side=side,
+        ),
         augmentation=NONE,
         train=TrainSettings(
             steps=recipe.steps,
