@@ -46,7 +46,7 @@ class Recipe:
 
 RECIPES = {
     "deeplab": Recipe(steps=1000),
-    "panoptic_fpn": Recipe(),
+    "panoptic_fpn": Recipe(steps=600),
     "fcn_mask_rcnn": Recipe(),
     "mask2former": Recipe(queries=20),
     "maskformer": Recipe(steps=1500, queries=20),
