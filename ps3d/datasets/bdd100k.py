@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from ps3d.datasets.json_file import read_json
+from ps3d.datasets.numbered_classes import numbered_taxonomy
 from ps3d.datasets.panoptic_folder import CAMERA, read_picture
 from ps3d.datasets.picture_sequence import PictureSequence
 from ps3d.ops.atomic_file import atomic_write
 from ps3d.ops.run_length import decode_runs, encode_runs, mask_of_runs, runs_of_mask
-from ps3d.structures import NO_INSTANCE, VOID, Calibration, Category, Frame, Image, Panoptic, Taxonomy
+from ps3d.structures import NO_INSTANCE, VOID, Calibration, Frame, Image, Panoptic, Taxonomy
 
 _STUFF = (
     "dynamic, ego vehicle, ground, static, parking, rail track, road, sidewalk, bridge, building, fence, garage, "
@@ -27,22 +28,7 @@ _STUFF = (
 )
 _THINGS = "person, rider, bicycle, bus, car, caravan, motorcycle, trailer, train, truck"
 
-
-def _make_taxonomy() -> Taxonomy:
-    things = _THINGS.split(", ")
-    names = [*_STUFF.split(", "), *things]
-    palette = np.random.default_rng(12).integers(40, 240, (len(names), 3)).tolist()
-    return Taxonomy(
-        "bdd100k",
-        tuple(
-            Category(name, (raw,), name in things, (red, green, blue))
-            for raw, (name, (red, green, blue)) in enumerate(zip(names, palette, strict=True), 1)
-        ),
-        (0,),
-    )
-
-
-BDD100K = _make_taxonomy()
+BDD100K = numbered_taxonomy("bdd100k", f"{_STUFF}, {_THINGS}".split(", "), _THINGS.split(", "), seed=12)
 """The 30 classes of stuff and 10 of things, by their ids in the bitmasks; 0 = unlabeled."""
 
 

@@ -18,11 +18,12 @@ from jaxtyping import Int32
 from PIL import Image as Picture
 
 from ps3d.datasets.json_file import read_json
+from ps3d.datasets.numbered_classes import numbered_taxonomy
 from ps3d.datasets.panoptic_folder import CAMERA, find_pictures, read_picture
 from ps3d.datasets.panoptic_png import label_from_segments, read_segment_ids, write_segment_ids
 from ps3d.datasets.picture_sequence import PictureSequence
 from ps3d.ops.atomic_file import atomic_write
-from ps3d.structures import NO_INSTANCE, VOID, Calibration, Category, Frame, Image, Panoptic, Taxonomy
+from ps3d.structures import NO_INSTANCE, VOID, Calibration, Frame, Image, Panoptic, Taxonomy
 
 # In the order of their ids from 0; things are marked.
 _CLASSES = (
@@ -42,20 +43,18 @@ _CLASSES = (
 )
 
 
-def _make_taxonomy() -> Taxonomy:
-    names = _CLASSES.split()
-    palette = np.random.default_rng(13).integers(40, 240, (len(names), 3)).tolist()
-    return Taxonomy(
-        "vipseg",
-        tuple(
-            Category(name.removesuffix("*").replace("_", " "), (raw,), name.endswith("*"), (red, green, blue))
-            for raw, (name, (red, green, blue)) in enumerate(zip(names, palette, strict=True))
-        ),
-        (VOID,),
-    )
+def _spelled(name: str) -> str:
+    return name.removesuffix("*").replace("_", " ")
 
 
-VIPSEG = _make_taxonomy()
+VIPSEG = numbered_taxonomy(
+    "vipseg",
+    [_spelled(name) for name in _CLASSES.split()],
+    {_spelled(name) for name in _CLASSES.split() if name.endswith("*")},
+    first=0,
+    void=VOID,
+    seed=13,
+)
 """Raw ids are the JSON's category ids: 66 classes of stuff, 58 of things."""
 
 

@@ -17,10 +17,11 @@ from jaxtyping import Int32
 
 from ps3d.datasets.json_file import read_json
 from ps3d.datasets.kitti360_files import read_png, write_png
+from ps3d.datasets.numbered_classes import numbered_taxonomy
 from ps3d.datasets.panoptic_folder import read_picture
 from ps3d.datasets.picture_sequence import PictureSequence
 from ps3d.ops.atomic_file import atomic_write
-from ps3d.structures import NO_INSTANCE, VOID, Calibration, Category, Frame, Image, Panoptic, Taxonomy
+from ps3d.structures import NO_INSTANCE, VOID, Calibration, Frame, Image, Panoptic, Taxonomy
 
 CAMERAS = ("SIDE_LEFT", "FRONT_LEFT", "FRONT", "FRONT_RIGHT", "SIDE_RIGHT")
 PERIOD = 0.1
@@ -28,28 +29,13 @@ META = "meta.json"
 PER_CLASS = 1000
 PER_GLOBAL = 32
 """A number is the global one times this plus the class: a few global numbers stand for objects of two classes."""
-_NAMES = (
+_CLASSES = (
     "ego vehicle, car, truck, bus, other large vehicle, bicycle, motorcycle, trailer, pedestrian, cyclist, "
     "motorcyclist, bird, ground animal, construction cone pole, pole, pedestrian object, sign, traffic light, "
     "building, road, lane marker, road marker, sidewalk, vegetation, sky, ground, dynamic, static"
 )
-_THINGS = range(2, 14)
 
-
-def _make_taxonomy() -> Taxonomy:
-    names = _NAMES.split(", ")
-    palette = np.random.default_rng(11).integers(40, 240, (len(names), 3)).tolist()
-    return Taxonomy(
-        "waymo_pvps",
-        tuple(
-            Category(name, (raw,), raw in _THINGS, (red, green, blue))
-            for raw, (name, (red, green, blue)) in enumerate(zip(names, palette, strict=True), 1)
-        ),
-        (0,),
-    )
-
-
-WAYMO_PVPS = _make_taxonomy()
+WAYMO_PVPS = numbered_taxonomy("waymo_pvps", _CLASSES.split(", "), _CLASSES.split(", ")[1:13], seed=11)
 """Raw ids are those of camera_segmentation.proto; vehicles, people, riders and animals are things."""
 
 

@@ -1,12 +1,12 @@
 """Benchmarks scored on lists of objects: MOTS text files, KITTI-360's accumulated windows, COCO's scored masks."""
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ps3d.datasets.json_file import read_json
 from ps3d.datasets.kitti360_windows import read_window
 from ps3d.datasets.panoptic_folder import CLASSES, read_classes
 from ps3d.datasets.panoptic_png import read_step
@@ -88,7 +88,7 @@ def _evaluate_scored_masks(truth: Path, prediction: Path) -> Evaluation:
     """Mask AP. Truth: COCO's panoptic JSON with its PNGs, an instance JSON of run lengths, or an own folder of
     pictures, whose images are named SEQUENCE/NAME. Prediction: COCO's list of results, `{"image_id", "category_id",
     "segmentation": {"size", "counts"}, "score"}`."""
-    results = json.loads(prediction.read_text(encoding="utf-8"))
+    results = read_json(prediction)
     if not isinstance(results, list):
         raise ValueError(f"{prediction}: expected COCO's list of results, one object per mask with a score")
     if truth.is_dir():
@@ -116,7 +116,7 @@ _Masks = dict[Any, dict[str, list[Mask]]]
 
 def _coco_masks(truth: Path) -> tuple[list[dict[str, Any]], _Masks]:
     """(categories of things, masks by image and class) of a JSON."""
-    content = json.loads(truth.read_text(encoding="utf-8"))
+    content = read_json(truth)
     categories = [c for c in content["categories"] if c.get("isthing", 1)]
     name_of = {c["id"]: c["name"] for c in categories}
     masks: _Masks = {image["id"]: {} for image in content["images"]}

@@ -134,20 +134,23 @@ def simulate_drives(
 
     Args:
         plans: (number of the drive, frames, meters between frames).
-        progress: called with the frames of a drive when it is finished.
+        progress: called with the frames of a drive when it is finished, at first with those of all that were before.
 
     Raises:
         ImportError, ValueError: as `simulate_drive`.
     """
-    if workers <= 1 or len(plans) <= 1:
-        for plan in plans:
+    missing = [plan for plan in plans if not _is_finished(Path(root), plan, cameras)]
+    if progress:
+        progress(sum(frames for _, frames, _ in plans) - sum(frames for _, frames, _ in missing))
+    if workers <= 1 or len(missing) <= 1:
+        for plan in missing:
             _simulate_one(str(root), plan, cameras)
             if progress:
                 progress(plan[1])
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(plans)), context, initializer=_one_thread) as pool:
-        futures = {pool.submit(_simulate_one, str(root), plan, cameras): plan[1] for plan in plans}
+    with ProcessPoolExecutor(min(workers, len(missing)), context, initializer=_one_thread) as pool:
+        futures = {pool.submit(_simulate_one, str(root), plan, cameras): plan[1] for plan in missing}
         for future in as_completed(futures):
             future.result()
             if progress:
@@ -159,9 +162,24 @@ def _simulate_one(root: str, plan: tuple[int, int, float], cameras: int) -> None
     simulate_drive(root, number, frames, seed=number, cameras=cameras, spacing=spacing, windows=False)
 
 
+def _is_finished(root: Path, plan: tuple[int, int, float], cameras: int) -> bool:
+    """Whether all frames of a drive are there; an error where it was simulated with other settings."""
+    number, frames, spacing = plan
+    layout, name = Kitti360Layout(root), drive_name(number)
+    if not _note_of(layout, name).exists():
+        return False
+    settings = DriveSettings(number, frames, number, cameras, spacing)
+    _claim(layout, name, settings)
+    return all(_is_done(layout, name, settings, frame) for frame in make_schedule(frames, spacing).frames)
+
+
+def _note_of(layout: Kitti360Layout, name: str) -> Path:
+    return layout.root / "ps3d_truth" / name / "simulation.json"
+
+
 def _claim(layout: Kitti360Layout, name: str, settings: DriveSettings) -> None:
     """Note the settings beside the truth, or check that they are the same."""
-    note = layout.root / "ps3d_truth" / name / "simulation.json"
+    note = _note_of(layout, name)
     wanted = asdict(settings)
     if note.exists():
         found = json.loads(note.read_text())

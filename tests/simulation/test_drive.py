@@ -14,6 +14,7 @@ from ps3d.datasets.kitti360_layout import Kitti360Layout
 from ps3d.datasets.kitti360_windows import read_window
 from ps3d.datasets.label_files import read_labels
 from ps3d.ops.geometry import correct_motion, invert, project, sweep_fraction_from_azimuth, transform
+from ps3d.simulation import drive as drive_module
 from ps3d.simulation import lidar, simulate_drive, simulate_drives
 from ps3d.simulation.drive import DriveSettings, actor_scene, scene_of, world_of
 from ps3d.simulation.schedule import make_schedule
@@ -128,6 +129,12 @@ def test_intensity_has_the_class_means_of_real_scans(drive):
 
 def test_drives_side_by_side_have_the_bytes_of_drives_one_by_one(tmp_path):
     simulate_drives(tmp_path / "many", [(3, 1, 17.0), (4, 1, 17.0)], workers=2)
+    told = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drive_module, "simulate_drive", None)
+        patch.setattr(drive_module, "ProcessPoolExecutor", None)
+        simulate_drives(tmp_path / "many", [(3, 1, 17.0), (4, 1, 17.0)], workers=2, progress=told.append)
+    assert told == [2]  # finished drives are neither made again nor cost a process
     simulate_drive(tmp_path / "one", 4, 1, seed=4, spacing=17.0, windows=False)
     for kind in ("data_3d_raw", "ps3d_truth"):
         files = [path for path in (tmp_path / "one" / kind).rglob("*") if path.suffix in (".bin", ".label")]
