@@ -148,7 +148,8 @@ class PicturePredictor:
         model.eval()
         batch = model.collate([replace(shrink(frame, self.settings.scale), truth={})]).to(self.device)
         (prediction,) = model.predict(batch)
-        return replace(prediction, size=frame.images[only_camera(frame)].size)
+        size = frame.images[only_camera(frame)].size
+        return prediction.stretched(size) if isinstance(prediction, BoxPrediction) else replace(prediction, size=size)
 
     @torch.inference_mode()
     def fuse(self, prediction: MaskPrediction | CenterPrediction | BoxPrediction) -> Panoptic:

@@ -10,7 +10,16 @@ from torch.nn import functional
 
 from ps3d.models.image_backbones import build_backbone
 from ps3d.models.image_batch import ImageBatch, collate_images, segment_masks
-from ps3d.ops.boxes import box_area, box_iou, clip_boxes, crop_features, decode_boxes, encode_boxes, suppress
+from ps3d.ops.boxes import (
+    box_area,
+    box_iou,
+    clip_boxes,
+    crop_features,
+    crop_masks,
+    decode_boxes,
+    encode_boxes,
+    suppress,
+)
 from ps3d.structures import BoxPrediction, Frame, Taxonomy
 
 STRIDES = (4, 8, 16, 32, 64)
@@ -234,12 +243,7 @@ class MaskRcnn(nn.Module):
         if not count:
             parts["mask"].append(masks.sum() * 0)
             return
-        goals = torch.cat(
-            [
-                crop_features(truth.masks[i : i + 1], box[None], 1.0, 28)[0]
-                for i, box in zip(owner, boxes[:count], strict=False)
-            ]
-        )
+        goals = crop_masks(truth.masks, owner[:count], boxes[:count], 28)
         own_mask = masks[torch.arange(count), classes[:count]]
         parts["mask"].append(functional.binary_cross_entropy_with_logits(own_mask, (goals >= 0.5).float()))
 

@@ -80,12 +80,42 @@ def crop_features(
         stride: pixels of the picture per cell of `features`.
         side: cells of the result.
     """
-    rows, columns = features.shape[1:]
-    steps = (torch.arange(2 * side, device=boxes.device) + 0.5) / (2 * side)
-    x = (boxes[:, 0:1] + (boxes[:, 2:3] - boxes[:, 0:1]) * steps) / (stride * columns) * 2 - 1
-    y = (boxes[:, 1:2] + (boxes[:, 3:4] - boxes[:, 1:2]) * steps) / (stride * rows) * 2 - 1
-    grid = torch.stack([x[:, None, :].expand(-1, 2 * side, -1), y[:, :, None].expand(-1, -1, 2 * side)], dim=-1)
-    flat = grid.reshape(1, -1, 2 * side, 2).to(features.dtype)
-    sampled = functional.grid_sample(features[None], flat, align_corners=False, padding_mode="border")[0]
-    sampled = sampled.reshape(features.shape[0], len(boxes), 2 * side, 2 * side).transpose(0, 1)
-    return functional.avg_pool2d(sampled, 2)
+    channels, rows, columns = features.shape
+    table = features.flatten(1).t().contiguous()
+    cells, shares = _bins(boxes / stride, rows, columns, side)
+    sums = functional.embedding_bag(
+        cells.flatten(0, 2), table, mode="sum", per_sample_weights=shares.flatten(0, 2).to(table.dtype)
+    )
+    return sums.reshape(len(boxes), side, side, channels).permute(0, 3, 1, 2)
+
+
+def crop_masks(
+    masks: Float[Tensor, "masks rows columns"], chosen: Int64[Tensor, "n"], boxes: Float[Tensor, "n 4"], side: int
+) -> Float[Tensor, "n side side"]:
+    """As `crop_features`, each box out of a mask of its own: `chosen` says out of which."""
+    cells, shares = _bins(boxes, masks.shape[1], masks.shape[2], side)
+    return (masks.flatten(1)[chosen[:, None, None, None], cells] * shares).sum(dim=3)
+
+
+def _bins(
+    boxes: Float[Tensor, "n 4"], rows: int, columns: int, side: int
+) -> tuple[Int64[Tensor, "n side side 16"], Float[Tensor, "n side side 16"]]:
+    """The cells, counted row by row, that each bin of a box is a mean of, and their shares of it."""
+    row, row_share = _bins_along(boxes[:, 1], boxes[:, 3], rows, side)
+    column, column_share = _bins_along(boxes[:, 0], boxes[:, 2], columns, side)
+    cells = row[:, :, None, :, None] * columns + column[:, None, :, None, :]
+    shares = row_share[:, :, None, :, None] * column_share[:, None, :, None, :]
+    return cells.flatten(3), shares.flatten(3)
+
+
+def _bins_along(
+    low: Float[Tensor, "n"], high: Float[Tensor, "n"], cells: int, side: int
+) -> tuple[Int64[Tensor, "n side 4"], Float[Tensor, "n side 4"]]:
+    """Along one axis: the cells that the two samples of each bin lie between, and their shares."""
+    steps = (torch.arange(2 * side, device=low.device) + 0.5) / (2 * side)
+    place = (low[:, None] + (high - low)[:, None] * steps - 0.5).clamp(0, cells - 1)
+    first = place.floor()
+    beyond = (place - first) / 2
+    before = first.long()
+    index = torch.stack([before, (before + 1).clamp(max=cells - 1)], dim=-1)
+    return index.reshape(-1, side, 4), torch.stack([0.5 - beyond, beyond], dim=-1).reshape(-1, side, 4)

@@ -4,7 +4,7 @@ Networks for pictures answer on a coarser grid. `size` says which picture the an
 that no hundred masks of full size ever lie in memory; None means that the elements are as they are.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -74,6 +74,12 @@ class BoxPrediction:
     boxes: Float[Tensor, "objects 4"]
     mask_logits: Float[Tensor, "objects grid_rows grid_columns"]
     size: tuple[int, int] | None = None
+
+    def stretched(self, size: tuple[int, int]) -> "BoxPrediction":
+        """The same for the picture in another (height, width); boxes are stretched with it."""
+        height, width = self.size or tuple(self.class_logits.shape[1:])
+        factors = self.boxes.new_tensor([size[1] / width, size[0] / height] * 2)
+        return replace(self, boxes=self.boxes * factors, size=size)
 
 
 Prediction = MaskPrediction | OffsetPrediction | CenterPrediction | BoxPrediction
