@@ -43,8 +43,8 @@ class ImageModelSettings:
         queries: of the query networks; 0 = as many as the size has.
         scale: of the network's input to the pictures on disk.
         side: eomt only: pixels of the square its input is filled up to.
-        weights: folder of pretrained weights, never downloaded: of the backbone for deeplab, panoptic_fpn and
-            fcn_mask_rcnn, of the whole network for the others.
+        weights: pretrained weights, never downloaded: a folder, or the hub's name of a model that is in its cache on
+            this machine. Of the backbone for deeplab, panoptic_fpn and fcn_mask_rcnn, else of the whole network.
     """
 
     architecture: Literal[

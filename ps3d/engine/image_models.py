@@ -43,7 +43,8 @@ def build_image_model(settings: ImageModelSettings, taxonomy: Taxonomy) -> nn.Mo
     if settings.architecture in TWO_STAGE:
         widths = image_two_stage.PAPER if settings.is_paper else image_two_stage.SMALL
         return TWO_STAGE[settings.architecture](taxonomy, settings.backbone, widths, weights=settings.weights)
-    sizes = image_queries.PAPER if settings.is_paper else image_queries.SMALL
+    small = image_queries.SMALL_DETR if settings.architecture == "detr" else image_queries.SMALL
+    sizes = image_queries.PAPER if settings.is_paper else small
     if settings.queries:
         sizes = replace(sizes, queries=settings.queries)
     more: dict[str, Any] = {"side": settings.side} if settings.architecture == "eomt" else {}

@@ -1,6 +1,7 @@
-"""Backbones for pictures, by name, mostly of the transformers library; weights from a local folder.
+"""Backbones for pictures, by name, mostly of the transformers library; weights from this machine.
 
-Nothing is downloaded: a backbone starts with random weights unless a folder with weights is named.
+Nothing is downloaded: a backbone starts with random weights unless weights are named, a folder or a model of the hub
+that was downloaded before.
 """
 
 import dataclasses
@@ -90,17 +91,16 @@ def build_backbone(
     """A backbone and the channels of its four maps, at strides 4, 8, 16 and 32, none above `output_stride`.
 
     Args:
-        weights: folder written by `save_pretrained` of the same architecture; empty = random weights.
+        weights: of the same architecture, as `find_pretrained` takes them; empty = random weights.
         output_stride: 16 trades the last halving for dilation, 8 the last two; ResNets only.
         is_patched: the first filter goes to stride 4 at once, without pooling, which keeps where small things are and
             is faster on a CPU; ResNets only.
 
     Raises:
-        ValueError: a stride this backbone cannot have.
-        FileNotFoundError: no such folder of weights.
+        ValueError: a stride this backbone cannot have, or weights of another network.
+        FileNotFoundError: no such weights on this machine.
     """
-    if weights and not Path(weights).is_dir():
-        raise FileNotFoundError(f"{weights}: no folder of weights; leave it empty for random weights")
+    weights = find_pretrained(weights) if weights else ""
     if is_patched and not can_dilate(name):
         raise ValueError(f"backbone {name!r}: only ResNets can begin with patches; take one of them")
     if name in ADAPTED:
@@ -108,14 +108,11 @@ def build_backbone(
             raise ValueError(f"backbone {name!r}: output strides below 32 are for ResNets; take 32")
         backbone = ADAPTED[name](weights)
         return backbone, list(backbone.channels)  # type: ignore[arg-type]
-    config = backbone_config(name)
-    build: Callable[..., nn.Module] = import_transformers().AutoBackbone.from_config
-    if weights:
-        backbone = import_transformers().AutoBackbone.from_pretrained(
-            weights, out_features=STAGES, local_files_only=True
-        )
-    else:
-        backbone = build(config)
+    backbone = (
+        _load_backbone(name, weights)
+        if weights
+        else import_transformers().AutoBackbone.from_config(backbone_config(name))
+    )
     if output_stride not in (8, 16, 32):
         raise ValueError(f"output stride {output_stride}: 8, 16 or 32 are possible")
     _dilate_last_stages(backbone, name, 32 // output_stride)
@@ -123,6 +120,45 @@ def build_backbone(
         backbone.embedder.embedder.convolution.stride = (4, 4)  # type: ignore[union-attr, assignment]
         backbone.embedder.pooler = nn.Identity()
     return backbone, list(backbone.channels)  # type: ignore[arg-type]
+
+
+def _load_backbone(name: str, folder: str) -> nn.Module:
+    """A backbone with the weights of a folder; the library's own way asks the hub whether the folder is a model there."""
+    config = backbone_config(name)
+    kind = getattr(import_transformers(), FAMILIES[name].config.replace("Config", "Backbone"))
+    try:
+        backbone, found = kind.from_pretrained(folder, config=config, local_files_only=True, output_loading_info=True)
+    except RuntimeError as error:
+        raise ValueError(f"{folder}: not the weights of {name!r}: {error}") from error
+    # The norms of the maps that backbones return are new in networks that were trained to classify.
+    missing = sorted(key for key in found["missing_keys"] if "hidden_states_norms" not in key)
+    if missing:
+        raise ValueError(f"{folder}: not the weights of {name!r}: nothing for {', '.join(missing[:5])}")
+    return backbone
+
+
+def find_pretrained(name: str | Path) -> str:
+    """The folder of pretrained weights: itself, or where the hub's cache keeps a model like "microsoft/resnet-50".
+
+    Args:
+        name: folder written by `save_pretrained`, or the hub's name of a model that was downloaded before.
+
+    Raises:
+        FileNotFoundError: neither; says how to download the model.
+    """
+    if Path(name).is_dir():
+        return str(name)
+    import_transformers()
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        return snapshot_download(str(name), local_files_only=True)
+    except (FileNotFoundError, HFValidationError) as error:
+        raise FileNotFoundError(
+            f"{name}: no folder of weights, and no model of the hub that this machine has; download it with "
+            f"`hf download {name}`, or leave model.weights empty for random weights"
+        ) from error
 
 
 def _dilate_last_stages(backbone: nn.Module, name: str, factor: int) -> None:

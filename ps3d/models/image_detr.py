@@ -77,6 +77,7 @@ def build_detr(
         decoder_attention_heads=sizes.heads,
         encoder_ffn_dim=sizes.inner,
         decoder_ffn_dim=sizes.inner,
+        dropout=sizes.dropout,
         num_labels=len(taxonomy),
     )
     network: Any = load_network(library.DetrForSegmentation, config, weights)

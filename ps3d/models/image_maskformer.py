@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ps3d.models.image_set_prediction import initialize_transformer
+from ps3d.models.image_set_prediction import QuerySizes, initialize_transformer
 
 
 @dataclass(frozen=True)
@@ -27,18 +27,15 @@ class EncodedBackbone(nn.Module):
     Args:
         backbone: gives `feature_maps`.
         inside: channels of its coarsest map.
-        width: channels after the encoder.
-        layers, heads, inner: of the encoder; `inner` are the channels of its feed-forward layers.
+        sizes: of the encoder, which has at most the paper's six layers.
         embed: shape, device, type -> position of each cell, (1, width, rows, columns).
     """
 
-    def __init__(
-        self, backbone: nn.Module, inside: int, width: int, layers: int, heads: int, inner: int, embed: nn.Module
-    ) -> None:
+    def __init__(self, backbone: nn.Module, inside: int, sizes: QuerySizes, embed: nn.Module) -> None:
         super().__init__()
         self.backbone, self.embed = backbone, embed
-        self.projection = nn.Conv2d(inside, width, 1)
-        self.layers = nn.ModuleList([EncoderLayer(width, heads, inner) for _ in range(layers)])
+        self.projection = nn.Conv2d(inside, sizes.width, 1)
+        self.layers = nn.ModuleList([EncoderLayer(sizes) for _ in range(min(sizes.encoder, 6))])
         initialize_transformer(self.layers)
 
     def forward(self, pixels: Float[Tensor, "images 3 height width"]) -> Maps:
@@ -56,12 +53,13 @@ class EncodedBackbone(nn.Module):
 class EncoderLayer(nn.Module):
     """Self-attention and two linear layers, each added and then normalized; positions enter queries and keys alone."""
 
-    def __init__(self, width: int, heads: int, inner: int, dropout: float = 0.1) -> None:
+    def __init__(self, sizes: QuerySizes) -> None:
         super().__init__()
-        self.attention = nn.MultiheadAttention(width, heads, dropout, batch_first=True)
-        self.wide, self.narrow = nn.Linear(width, inner), nn.Linear(inner, width)
+        width = sizes.width
+        self.attention = nn.MultiheadAttention(width, sizes.heads, sizes.dropout, batch_first=True)
+        self.wide, self.narrow = nn.Linear(width, sizes.inner), nn.Linear(sizes.inner, width)
         self.attention_norm, self.norm = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout(sizes.dropout)
 
     def forward(
         self, tokens: Float[Tensor, "images cells width"], position: Float[Tensor, "one_or_images cells width"]
@@ -73,21 +71,19 @@ class EncoderLayer(nn.Module):
         return self.norm(tokens + self.dropout(moved))
 
 
-def add_pixel_encoder(network: nn.Module, width: int, layers: int, heads: int, inner: int) -> nn.Module:
+def add_pixel_encoder(network: nn.Module, sizes: QuerySizes) -> nn.Module:
     """Put an encoder between backbone and pyramid of the library's MaskFormer; pyramid and queries see its output.
 
     Args:
-        width: channels of the pyramid and of the queries, which must be the same.
+        sizes: the width is that of the pyramid and of the queries.
     """
     model: Any = network.model
     level, transformer = model.pixel_level_module, model.transformer_module
     device = next(network.parameters()).device
     with torch.device(device):
-        stem = type(level.decoder.fpn.stem)(width, width)
+        stem = type(level.decoder.fpn.stem)(sizes.width, sizes.width)
         inside = level.encoder.channels[-1]
-        level.encoder = EncodedBackbone(
-            level.encoder, inside, width, layers, heads, inner, transformer.position_embedder
-        )
+        level.encoder = EncodedBackbone(level.encoder, inside, sizes, transformer.position_embedder)
     level.decoder.fpn.stem = stem
     transformer.input_projection = None
     return network

@@ -15,6 +15,7 @@ from ps3d.models.image_maskformer import add_pixel_encoder
 from ps3d.models.image_set_prediction import (
     PAPER,
     SMALL,
+    SMALL_DETR,
     Answer,
     QueryPanoptic,
     QuerySizes,
@@ -25,7 +26,7 @@ from ps3d.models.image_set_prediction import (
 )
 from ps3d.structures import Taxonomy
 
-__all__ = ["BUILDERS", "PAPER", "SMALL", "QuerySizes"]
+__all__ = ["BUILDERS", "PAPER", "SMALL", "SMALL_DETR", "QuerySizes"]
 
 
 def build_mask2former(
@@ -67,6 +68,7 @@ def build_maskformer(
         encoder_attention_heads=sizes.heads,
         decoder_attention_heads=sizes.heads,
         decoder_ffn_dim=sizes.inner,
+        dropout=sizes.dropout,
         backbone_config=backbone_config("tiny"),
     )
     config = library.MaskFormerConfig(
@@ -83,7 +85,7 @@ def build_maskformer(
         initialize_transformer(network.model.transformer_module.decoder)  # type: ignore[union-attr, arg-type]
         initialize_queries(network.model.transformer_module.queries_embedder)  # type: ignore[union-attr, arg-type]
     if backbone.startswith("resnet"):
-        add_pixel_encoder(network, sizes.width, min(sizes.encoder, 6), sizes.heads, sizes.inner)
+        add_pixel_encoder(network, sizes)
     return QueryPanoptic(network, _respond_with_states, taxonomy, scale)
 
 
@@ -111,6 +113,7 @@ def build_oneformer(
         dim_feedforward=sizes.inner,
         num_queries=sizes.queries,
         train_num_points=sizes.points,
+        dropout=sizes.dropout,
         num_labels=len(taxonomy),
         is_training=False,
     )

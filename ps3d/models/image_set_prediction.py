@@ -7,13 +7,14 @@ nearly alike (a spread of 0.02 instead of 1) hardly learn to stand for different
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ps3d.models.image_backbones import find_pretrained
 from ps3d.models.image_batch import MULTIPLE, ImageBatch, collate_images, segment_masks
 from ps3d.structures import Frame, MaskPrediction, Taxonomy
 
@@ -47,6 +48,7 @@ class QuerySizes:
         encoder, decoder: layers of the pixel decoder and of the query decoder.
         inner: channels inside the decoder's feed-forward layers; half as many in the pixel decoder.
         points: elements of each mask that the loss looks at.
+        dropout: of the transformers of MaskFormer, OneFormer and DETR; the others have none.
     """
 
     width: int = 256
@@ -56,10 +58,13 @@ class QuerySizes:
     decoder: int = 9
     inner: int = 2048
     points: int = 12544
+    dropout: float = 0.1
 
 
 PAPER = QuerySizes()
-SMALL = QuerySizes(64, 50, 8, 2, 3, 128, 2048)
+SMALL = QuerySizes(64, 50, 8, 2, 3, 128, 2048, 0.0)
+SMALL_DETR = replace(SMALL, width=128)
+"""DETR's mask head narrows to a sixteenth of the width, in eight groups: with less every channel is normalized alone."""
 
 
 class QueryPanoptic(nn.Module):
@@ -157,10 +162,11 @@ def _in_single_precision(answer: Answer) -> Answer:
 
 
 def load_network(kind: Any, config: Any, weights: str) -> nn.Module:
-    """A network with random weights, or with those of a local folder as far as their sizes fit."""
+    """A network with random weights, or with those that `find_pretrained` finds as far as their sizes fit."""
     if not weights:
         return kind(config)
-    return kind.from_pretrained(weights, config=config, ignore_mismatched_sizes=True, local_files_only=True)
+    folder = find_pretrained(weights)
+    return kind.from_pretrained(folder, config=config, ignore_mismatched_sizes=True, local_files_only=True)
 
 
 def initialize_queries(queries: nn.Embedding) -> None:

@@ -84,7 +84,7 @@ def test_parameters_of_the_papers_sizes_are_the_published_ones(name, backbone, c
 def test_an_encoder_before_maskformers_pyramid_learns_and_is_seen_by_the_queries():
     torch.manual_seed(0)
     panoptic = BUILDERS["maskformer"](PAINTED, "tiny", TINY)
-    model = add_pixel_encoder(panoptic.network, 32, 2, 8, 64)
+    model = add_pixel_encoder(panoptic.network, QuerySizes(32, heads=8, encoder=2, inner=64))
     batch = panoptic.collate([paint_frame(0), paint_frame(1, (70, 101))])
     sum(panoptic.loss(batch).values()).backward()
     encoder = model.model.pixel_level_module.encoder
@@ -390,3 +390,24 @@ def test_cropped_features_of_a_ramp_are_the_ramp():
     ramp = (torch.arange(32).float() + 0.5).expand(1, 32, 32)
     crop = crop_features(4 * ramp, torch.tensor([[20.0, 8.0, 76.0, 64.0]]), 4.0, 7)
     torch.testing.assert_close(crop[0, 0, 0], 20 + 8 * (torch.arange(7) + 0.5))
+
+
+def test_pretrained_weights_are_a_folder_or_a_model_that_the_hub_has_left_on_this_machine(tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    torch.manual_seed(0)
+    backbone, _ = build_backbone("tiny")
+    commit = "0" * 40
+    model = tmp_path / "hub" / "models--somebody--tiny"
+    backbone.save_pretrained(model / "snapshots" / commit)  # type: ignore[operator]
+    (model / "refs").mkdir()
+    (model / "refs" / "main").write_text(commit)
+    for name in ("somebody/tiny", str(model / "snapshots" / commit)):
+        again, _ = build_backbone("tiny", name)
+        assert torch.equal(again.embedder.embedder.convolution.weight, backbone.embedder.embedder.convolution.weight)
+    with pytest.raises(ValueError, match="not the weights of 'small'"):
+        build_backbone("small", "somebody/tiny")
+    for name in ("somebody/other", "/nonexistent/folder", "not a name"):
+        with pytest.raises(FileNotFoundError, match="hf download"):
+            build_backbone("tiny", name)
