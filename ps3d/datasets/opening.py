@@ -9,6 +9,7 @@ from ps3d.datasets.kitti360_layout import Kitti360Layout, drive_name
 from ps3d.datasets.point_files import READERS
 from ps3d.datasets.scans import ScanFolder, find_scans
 from ps3d.datasets.semantic_kitti import SEMANTIC_KITTI, SemanticKitti, sequences_folder
+from ps3d.ops.paths import existing_path
 from ps3d.structures import Sequence, Taxonomy
 
 KITTI360, SEMANTIC, SCANS = "KITTI-360", "SemanticKITTI", "scans"
@@ -20,9 +21,7 @@ def recognize(path: str | Path) -> str:
     Raises:
         FileNotFoundError: nothing there, or nothing that is known; says what is.
     """
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file or folder")
+    path = existing_path(path)
     if Kitti360Layout(path).drives():
         return KITTI360
     if any(path.glob("velodyne/*.bin")) or any(sequences_folder(path).glob("*/velodyne/*.bin")):

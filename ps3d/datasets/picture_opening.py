@@ -18,6 +18,7 @@ from ps3d.datasets.video_file import VIDEOS, VideoFile
 from ps3d.datasets.vipseg import VipSeg, find_videos
 from ps3d.datasets.vistas import Vistas, find_vistas_splits
 from ps3d.datasets.waymo_pvps import WaymoPvps, find_cameras
+from ps3d.ops.paths import existing_path
 from ps3d.structures import Sequence as Drive
 from ps3d.structures import Taxonomy
 
@@ -37,9 +38,7 @@ def open_pictures(
     Raises:
         FileNotFoundError: nothing there that can be read.
     """
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file or folder")
+    path = existing_path(path)
     if path.suffix.lower() == ".json":
         return [Bdd100k(path) if is_bdd100k(path) else CocoPanoptic(path, _pictures_beside(path))]
     if path.suffix.lower() in VIDEOS:

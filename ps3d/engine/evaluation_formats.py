@@ -26,6 +26,7 @@ from ps3d.metrics.segments import (
     panoptic_overlap,
 )
 from ps3d.ops.overlap import count_overlap
+from ps3d.ops.paths import existing_path
 from ps3d.structures import VOID, Category, Taxonomy
 
 UNKNOWN = VOID + 1
@@ -385,8 +386,7 @@ def open_benchmark(name: str, truth: Path, prediction: Path) -> tuple[Benchmark,
         FileNotFoundError, ValueError: nothing there, or frames without a counterpart.
     """
     for path in (truth, prediction):
-        if not path.exists():
-            raise FileNotFoundError(f"{path}: no such file or folder")
+        existing_path(path)
     benchmark = BENCHMARKS[name]
     known = benchmark.taxonomy
     taxonomy = known if isinstance(known, Taxonomy) else known(truth)

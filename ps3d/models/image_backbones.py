@@ -123,7 +123,7 @@ def build_backbone(
 
 
 def _load_backbone(name: str, folder: str) -> nn.Module:
-    """A backbone with the weights of a folder; the library's own way asks the hub whether the folder is a model there."""
+    """A backbone with the weights of a folder; the library's own way asks the hub whether it has such a model."""
     config = backbone_config(name)
     kind = getattr(import_transformers(), FAMILIES[name].config.replace("Config", "Backbone"))
     try:
