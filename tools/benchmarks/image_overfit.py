@@ -47,7 +47,7 @@ class Recipe:
 RECIPES = {
     "deeplab": Recipe(steps=1000),
     "panoptic_fpn": Recipe(steps=600),
-    "fcn_mask_rcnn": Recipe(),
+    "fcn_mask_rcnn": Recipe(scale=1.5, lr=3e-3),
     "mask2former": Recipe(queries=20),
     "maskformer": Recipe(steps=1500, queries=20),
     "oneformer": Recipe(queries=20),
