@@ -64,7 +64,7 @@ class QuerySizes:
 PAPER = QuerySizes()
 SMALL = QuerySizes(64, 50, 8, 2, 3, 128, 2048, 0.0)
 SMALL_DETR = replace(SMALL, width=128)
-"""DETR's mask head narrows to a sixteenth of the width, in groups of at least one channel: 4 were too few."""
+"""DETR's mask head narrows to a sixteenth of the width, which leaves 8 channels here and would leave 4 of 64."""
 
 
 class QueryPanoptic(nn.Module):

@@ -7,7 +7,7 @@ pytest.importorskip("transformers")
 
 from painted_pictures import PAINTED, paint_frame
 
-from ps3d.models.image_detr import FrozenNormalization, thaw_backbone
+from ps3d.models.image_detr import LOUDNESS, FrozenNormalization, thaw_backbone
 from ps3d.models.image_queries import BUILDERS, QuerySizes
 
 TINY = QuerySizes(32, 20, 8, 1, 2, 64, 256)
@@ -76,3 +76,11 @@ def test_a_pretrained_detr_keeps_its_stem_and_its_normalization(monkeypatch):
     assert fresh.state_dict().keys() == model.state_dict().keys()
     thaw_backbone(backbone, is_pretrained=False)
     assert all(p.requires_grad for p in backbone.parameters())
+
+
+def test_detrs_mask_head_tells_queries_apart_from_the_start():
+    torch.manual_seed(0)
+    weights = dict(BUILDERS["detr"](PAINTED, "tiny", TINY).named_parameters())
+    filters = weights["network.mask_head.conv1.conv.weight"].detach()
+    features, attention = filters[:, : TINY.width].std(), filters[:, TINY.width :].std()
+    assert attention / features == pytest.approx(LOUDNESS, rel=0.1)

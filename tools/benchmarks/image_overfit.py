@@ -51,7 +51,7 @@ RECIPES = {
     "mask2former": Recipe(queries=20),
     "maskformer": Recipe(steps=1500, queries=20),
     "oneformer": Recipe(queries=20),
-    "detr": Recipe(steps=2000, queries=20, scale=2.0, lr=1e-3),
+    "detr": Recipe(steps=2500, queries=20, lr=1e-3),
     "eomt": Recipe(steps=700, queries=20, lr=1.5e-3),
 }
 """docs/results/images.md says which of them were run, and what came out."""
