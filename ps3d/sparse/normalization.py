@@ -18,7 +18,15 @@ from torch.autograd.function import once_differentiable
 from ps3d.ops.compiled import compiled
 from ps3d.sparse.backend import backend_name
 from ps3d.sparse.threads import run_in_parts
-from ps3d.sparse.vector_tiles import column_moments, lanes
+from ps3d.sparse.vector_code import lanes
+from ps3d.sparse.vector_norms import (
+    BY_INPUT,
+    BY_OUTPUT,
+    UNMASKED,
+    column_gradient_sums,
+    column_input_gradient,
+    column_moments,
+)
 
 _CHUNK_ROWS = 256
 _SHARED_VALUES = 2**20
@@ -102,36 +110,37 @@ class _Normalize(torch.autograd.Function):
         relu: bool,
     ) -> Tensor:
         y = _apply(x, center, scale, bias, shortcut, relu)
-        ctx.save_for_backward(x, y if relu else x, weight, center, inverse)
-        ctx.relu = relu
+        # Without a shortcut x says where the ReLU let values through: one array less to keep and to read.
+        ctx.mode = UNMASKED if not relu else BY_INPUT if shortcut is None else BY_OUTPUT
+        ctx.save_for_backward(x, y if ctx.mode == BY_OUTPUT else x, weight, bias, center, scale, inverse)
         return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, y, weight, center, inverse = ctx.saved_tensors
+        x, y, weight, bias, center, scale, inverse = ctx.saved_tensors
+        mode, sizes, width = ctx.mode, tuple(x.shape), lanes()
         gradient = gradient.contiguous()
         parts = np.zeros((-(-len(x) // _CHUNK_ROWS), 2, x.shape[1]), np.float32)
-        needs_shortcut = ctx.needs_input_grad[3]
-        before = torch.empty_like(x) if ctx.relu and needs_shortcut else gradient
-        arrays = (x.numpy(), y.numpy(), gradient.numpy(), before.numpy(), center.numpy(), parts)
+        frame = np.empty((6, x.shape[1]), np.float32)
+        frame[0], frame[1], frame[2] = center.numpy(), scale.numpy(), bias.numpy()
+        before = torch.empty_like(x) if mode == BY_OUTPUT else gradient
+        matrices = (x.data_ptr(), y.data_ptr(), gradient.data_ptr(), before.data_ptr())
 
         def add(first: int, last: int) -> None:
-            _sum_gradients(first, last, *arrays, ctx.relu, ctx.relu and needs_shortcut)
+            _sum_gradients(first, last, *matrices, *sizes, frame, parts, mode, width)
 
         _over_chunks(add, x)
         by_weight, by_bias = torch.empty_like(weight), torch.empty_like(weight)
-        factors = np.empty((3, x.shape[1]), np.float32)
-        _join_gradients(parts, len(x), weight.numpy(), inverse.numpy(), by_weight.numpy(), by_bias.numpy(), factors)
+        _join_gradients(parts, len(x), weight.numpy(), inverse.numpy(), by_weight.numpy(), by_bias.numpy(), frame)
         result = torch.empty_like(x)
-        masked = ctx.relu and not needs_shortcut
-        ways = (x.numpy(), y.numpy(), before.numpy(), result.numpy(), center.numpy(), *factors)
+        ways = (x.data_ptr(), before.data_ptr(), result.data_ptr())
 
         def move(first: int, last: int) -> None:
-            _input_gradient(first, last, *ways, masked)
+            _input_gradient(first, last, *ways, *sizes, frame, mode == BY_INPUT, width)
 
         _over_chunks(move, x)
-        by_shortcut = before if needs_shortcut else None
+        by_shortcut = before if ctx.needs_input_grad[3] else None
         return result, by_weight, by_bias, by_shortcut, None, None, None, None
 
 
@@ -224,8 +233,8 @@ def _join_moments(parts, rows, eps, momentum, running_mean, running_var, weight,
 
 
 @compiled
-def _join_gradients(parts, rows, weight, inverse, by_weight, by_bias, factors):
-    """Sums over chunks to the gradients of weight and bias, and (scale, constant, slope) of the input's gradient."""
+def _join_gradients(parts, rows, weight, inverse, by_weight, by_bias, frame):
+    """Sums over chunks to the gradients of weight and bias; factor, constant and slope into the rest of `frame`."""
     chunks, _, channels = parts.shape
     total, product = np.zeros(channels), np.zeros(channels)
     for chunk in range(chunks):
@@ -235,9 +244,9 @@ def _join_gradients(parts, rows, weight, inverse, by_weight, by_bias, factors):
     for c in range(channels):
         scale = weight[c] * inverse[c]
         by_weight[c], by_bias[c] = product[c] * inverse[c], total[c]
-        factors[0, c] = scale
-        factors[1, c] = -scale * total[c] / rows
-        factors[2, c] = -scale * inverse[c] * inverse[c] * product[c] / rows
+        frame[3, c] = scale
+        frame[4, c] = -scale * total[c] / rows
+        frame[5, c] = -scale * inverse[c] * inverse[c] * product[c] / rows
 
 
 @compiled
@@ -259,37 +268,67 @@ def _scale_rows(first, last, x, center, scale, shift, shortcut, y, has_shortcut,
 
 
 @compiled
-def _sum_gradients(first, last, x, y, gradient, before, center, parts, is_masked, is_kept):
-    """Sums of the gradient before the ReLU, and of it times x - center; kept in `before` where a shortcut needs it."""
-    rows, channels = x.shape
-    zero = np.float32(0)
-    line = np.empty(channels, np.float32)
+def _sum_gradients(first, last, x, y, gradient, before, rows, channels, frame, parts, mode, width):
+    """Sums of the gradient before the ReLU, and of it times x - center, for chunks [first, last).
+
+    x, y, gradient and before are addresses. By the output, the gradient before the ReLU is kept in `before`.
+    """
     for chunk in range(first, last):
-        total, product = parts[chunk, 0], parts[chunk, 1]
-        for row in range(chunk * _CHUNK_ROWS, min(rows, (chunk + 1) * _CHUNK_ROWS)):
-            if is_masked:
-                for c in range(channels):
-                    line[c] = gradient[row, c] if y[row, c] > zero else zero
+        top, bottom = chunk * _CHUNK_ROWS, min(rows, (chunk + 1) * _CHUNK_ROWS)
+        count, c = bottom - top, 0
+        while c < channels:
+            vectors, place = (channels - c) // width, 4 * (top * channels + c)
+            here, there, given, kept = x + place, y + place, gradient + place, before + place
+            vectors_at, sums_at = frame.ctypes.data + 4 * c, parts[chunk].ctypes.data + 4 * c
+            if vectors >= 4:
+                _sums_of_columns(here, there, given, kept, vectors_at, sums_at, count, channels, 4, mode)
+                c += 4 * width
+            elif vectors >= 2:
+                _sums_of_columns(here, there, given, kept, vectors_at, sums_at, count, channels, 2, mode)
+                c += 2 * width
+            elif vectors == 1:
+                _sums_of_columns(here, there, given, kept, vectors_at, sums_at, count, channels, 1, mode)
+                c += width
             else:
-                for c in range(channels):
-                    line[c] = gradient[row, c]
-            if is_kept:
-                for c in range(channels):
-                    before[row, c] = line[c]
-            for c in range(channels):
-                total[c] += line[c]
-                product[c] += line[c] * (x[row, c] - center[c])
+                _sums_of_columns(here, there, given, kept, vectors_at, sums_at, count, channels, 0, mode)
+                c += 1
+
+
+@compiled(inline="always")
+def _sums_of_columns(x, y, gradient, before, vectors_at, sums_at, rows, columns, vectors, mode):
+    if mode == 0:
+        column_gradient_sums(x, y, gradient, before, vectors_at, sums_at, rows, columns, vectors, 0)
+    elif mode == 1:
+        column_gradient_sums(x, y, gradient, before, vectors_at, sums_at, rows, columns, vectors, 1)
+    else:
+        column_gradient_sums(x, y, gradient, before, vectors_at, sums_at, rows, columns, vectors, 2)
 
 
 @compiled
-def _input_gradient(first, last, x, y, before, result, center, scale, constant, slope, is_masked):
-    rows, channels = x.shape
-    zero = np.float32(0)
-    for row in range(first * _CHUNK_ROWS, min(rows, last * _CHUNK_ROWS)):
-        if is_masked:
-            for c in range(channels):
-                value = before[row, c] if y[row, c] > zero else zero
-                result[row, c] = scale[c] * value + constant[c] + slope[c] * (x[row, c] - center[c])
+def _input_gradient(first, last, x, before, result, rows, channels, frame, is_masked, width):
+    """Gradient of the input for chunks [first, last); x, before and result are addresses."""
+    top, bottom = first * _CHUNK_ROWS, min(rows, last * _CHUNK_ROWS)
+    count, c = bottom - top, 0
+    while c < channels:
+        vectors, place = (channels - c) // width, 4 * (top * channels + c)
+        here, given, out, vectors_at = x + place, before + place, result + place, frame.ctypes.data + 4 * c
+        if vectors >= 4:
+            _gradient_of_columns(here, given, out, vectors_at, count, channels, 4, is_masked)
+            c += 4 * width
+        elif vectors >= 2:
+            _gradient_of_columns(here, given, out, vectors_at, count, channels, 2, is_masked)
+            c += 2 * width
+        elif vectors == 1:
+            _gradient_of_columns(here, given, out, vectors_at, count, channels, 1, is_masked)
+            c += width
         else:
-            for c in range(channels):
-                result[row, c] = scale[c] * before[row, c] + constant[c] + slope[c] * (x[row, c] - center[c])
+            _gradient_of_columns(here, given, out, vectors_at, count, channels, 0, is_masked)
+            c += 1
+
+
+@compiled(inline="always")
+def _gradient_of_columns(x, before, result, vectors_at, rows, columns, vectors, is_masked):
+    if is_masked:
+        column_input_gradient(x, before, result, vectors_at, rows, columns, vectors, 1)
+    else:
+        column_input_gradient(x, before, result, vectors_at, rows, columns, vectors, 0)

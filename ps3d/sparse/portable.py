@@ -18,7 +18,8 @@ from ps3d.sparse import merge_join
 from ps3d.sparse.kernel_map import KernelMap, KernelShape
 from ps3d.sparse.keys import Triple
 from ps3d.sparse.threads import run_in_parts, run_in_ranges, thread_count
-from ps3d.sparse.vector_tiles import clear, lanes, multiply_columns, multiply_rows, prefetch
+from ps3d.sparse.vector_code import lanes
+from ps3d.sparse.vector_tiles import clear, multiply_columns, multiply_rows, prefetch
 
 NAME = "portable"
 BLOCK_ROWS = 512

@@ -64,9 +64,9 @@ def test_workers_convolve_after_the_parent_used_threads(start):
 
 NARROW = """
 import torch
-from ps3d.sparse import portable, reference, vector_tiles
+from ps3d.sparse import portable, reference, vector_code
 from tests.sparse.scenes import random_tensor
-assert vector_tiles.lanes() == LANES, vector_tiles.lanes()
+assert vector_code.lanes() == LANES, vector_code.lanes()
 x = random_tensor((8, 8, 8), 1, 20)
 place = (x.coordinates, x.spatial_shape, 1, (3, 3, 3))
 mine, oracle = portable.build_submanifold_map(*place), reference.build_submanifold_map(*place)

@@ -20,9 +20,9 @@ def reference(norm, x, shortcut, relu):
 @pytest.mark.parametrize("rows", [8, 255, 256, 257, 3000])
 @pytest.mark.parametrize("has_shortcut", [False, True])
 @pytest.mark.parametrize("relu", [False, True])
-def test_values_gradients_and_statistics_are_those_of_torch(rows, has_shortcut, relu):
+@pytest.mark.parametrize("channels", [20, 115])
+def test_values_gradients_and_statistics_are_those_of_torch(rows, has_shortcut, relu, channels):
     torch.manual_seed(0)
-    channels = 20
     norm = VoxelNorm(channels)
     nn.init.normal_(norm.weight)
     nn.init.normal_(norm.bias)
@@ -45,6 +45,19 @@ def test_values_gradients_and_statistics_are_those_of_torch(rows, has_shortcut, 
         if got.ndim == 2:
             got, wanted = got[is_clear], wanted[is_clear]
         torch.testing.assert_close(got, wanted.float(), atol=5e-3, rtol=5e-3)
+
+
+def test_the_gradient_passes_exactly_where_the_output_is_positive():
+    torch.manual_seed(0)
+    norm = VoxelNorm(37)
+    nn.init.normal_(norm.weight)
+    nn.init.normal_(norm.bias)
+    # Copies of few values: many are normalized to nearly zero.
+    x = (torch.randint(-3, 4, (3000, 37)) / 7).requires_grad_()
+    norm.bias.data = -norm.weight.data * (torch.tensor(2 / 7) - x.mean(0)).detach() / x.std(0, correction=0).detach()
+    y = norm(x, relu=True)
+    (by_bias,) = torch.autograd.grad(y.sum(), norm.bias)
+    assert torch.equal(by_bias, (y > 0).sum(0).float())
 
 
 def test_any_number_of_threads_gives_the_same_bits():
