@@ -27,10 +27,8 @@ class _Convolution(torch.autograd.Function):
         by_features = by_weight = by_bias = None
         if ctx.needs_input_grad[0]:
             reverse, counts_backward = ctx.kernel_map.reversed()
-            # Rows of input channels stay whole in both copies.
-            matrices = weight.flatten(1, 3)
-            matrices = (matrices.flip(1) if counts_backward else matrices).transpose(0, 1)
-            by_features = backend.convolve(gradient, matrices, reverse)
+            matrices = weight.flatten(1, 3).transpose(0, 1)
+            by_features = backend.convolve(gradient, matrices, reverse, counts_backward)
         if ctx.needs_input_grad[1]:
             matrices = backend.weight_gradient(features, gradient, ctx.kernel_map)
             outputs, *size, inputs = weight.shape

@@ -5,7 +5,7 @@ offset number k = (kz * Ky + ky) * Kx + kx. A submanifold map is the case stride
 are the inputs themselves.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Int32, Int64
@@ -89,16 +89,27 @@ class KernelMap:
         if self.is_symmetric:
             return self, True
         if "reversed" not in self.memo:
-            self.memo["reversed"] = bucket_pairs(
-                self.target,
-                self.source,
-                self.offset_of_pair(),
-                self.volume,
-                self.targets,
-                self.sources,
-                self.block_rows,
+            self.remember_reversed(
+                bucket_pairs(
+                    self.target,
+                    self.source,
+                    self.offset_of_pair(),
+                    self.volume,
+                    self.targets,
+                    self.sources,
+                    self.block_rows,
+                )
             )
         return self.memo["reversed"], False
+
+    def remember_reversed(self, other: "KernelMap") -> None:
+        """Keep a map as the reverse of this one, and this one's pairs as the reverse of that.
+
+        That one gets a copy that knows no reverse: two maps that know each other would keep their memory until the
+        next collection of cycles.
+        """
+        other.memo["reversed"] = replace(self, memo={})
+        self.memo["reversed"] = other
 
 
 def bucket_pairs(

@@ -50,16 +50,19 @@ def build_strided_map(
     source, target, starts = (torch.from_numpy(array) for array in down)
     kernel_map = KernelMap(source, target, starts, shape.volume, BLOCK_ROWS, sources, targets)
     source, target, starts = (torch.from_numpy(array) for array in up)
-    kernel_map.memo["reversed"] = KernelMap(source, target, starts, shape.volume, BLOCK_ROWS, targets, sources)
+    kernel_map.remember_reversed(KernelMap(source, target, starts, shape.volume, BLOCK_ROWS, targets, sources))
     return kernel_map, torch.from_numpy(coordinates_out)
 
 
 def convolve(
-    features: Float32[Tensor, "sources inputs"], weight: Float32[Tensor, "volume inputs outputs"], kernel_map: KernelMap
+    features: Float32[Tensor, "sources inputs"],
+    weight: Float32[Tensor, "volume inputs outputs"],
+    kernel_map: KernelMap,
+    counts_backward: bool = False,
 ) -> Float32[Tensor, "targets outputs"]:
-    """Sum over offsets k of features[source] @ weight[k], added to the rows `target`."""
+    """Sum over offsets k of features[source] @ weight[k], added to the rows `target`; or of weight[volume - 1 - k]."""
     inputs, outputs = weight.shape[1:]
-    features, weight = features.contiguous(), _padded(weight, lanes())
+    features, weight = features.contiguous(), _packed(weight, counts_backward)
     columns = weight.shape[2]
     result = torch.empty((kernel_map.targets, columns))
     matrices = (features.data_ptr(), weight.data_ptr(), result.data_ptr())
@@ -80,7 +83,8 @@ def weight_gradient(
     # Inputs run along the rows of a weight as networks keep it; few of them would fill only a part of a register.
     if features.shape[1] >= lanes():
         turned = _outer_products(gradient, features, kernel_map.target, kernel_map.source, kernel_map)
-        return turned.transpose(1, 2)
+        # In the order of a network's weight, so that its gradient is taken as it is.
+        return turned.transpose(0, 1).contiguous().permute(1, 2, 0)
     return _outer_products(features, gradient, kernel_map.source, kernel_map.target, kernel_map)
 
 
@@ -125,10 +129,39 @@ def _even_ranges(kernel_map: KernelMap, threads: int) -> list[tuple[int, int]]:
     return sorted(itertools.pairwise(bounds), key=lambda ends: before[ends[0]] - before[ends[1]])
 
 
+def _packed(
+    weight: Float32[Tensor, "volume inputs outputs"], counts_backward: bool
+) -> Float32[Tensor, "volume inputs padded"]:
+    """One contiguous matrix per offset, in the order asked for, with columns that fill registers.
+
+    Networks keep weights as [outputs, volume, inputs], so a backward pass sees rows that lie apart: they are gathered
+    in one pass over memory.
+    """
+    rows_apart = weight.transpose(0, 1)
+    if not rows_apart.is_contiguous():
+        return _padded(weight.flip(0) if counts_backward else weight, lanes())
+    volume, inputs, outputs = weight.shape
+    packed = torch.empty((volume, inputs, -(-outputs // lanes()) * lanes()))
+    _gather_rows(rows_apart.numpy(), packed.numpy(), counts_backward)
+    return packed
+
+
 def _padded(matrix: Float32[Tensor, "*rows columns"], multiple: int) -> Float32[Tensor, "*rows padded"]:
     """Zero columns appended up to a multiple; contiguous."""
     missing = -matrix.shape[-1] % multiple
     return torch.nn.functional.pad(matrix, (0, missing)) if missing else matrix.contiguous()
+
+
+@compiled
+def _gather_rows(weight, packed, counts_backward):
+    """packed[k, i] = weight[i, k], zero in columns beyond; or weight[i, volume - 1 - k]."""
+    inputs, volume, outputs = weight.shape
+    for i in range(inputs):
+        for k in range(volume):
+            kept = volume - 1 - k if counts_backward else k
+            for o in range(outputs):
+                packed[k, i, o] = weight[i, kept, o]
+    packed[:, :, outputs:] = np.float32(0)
 
 
 @compiled(inline="always")

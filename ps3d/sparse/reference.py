@@ -51,9 +51,13 @@ def build_strided_map(
 
 
 def convolve(
-    features: Float[Tensor, "sources inputs"], weight: Float[Tensor, "volume inputs outputs"], kernel_map: KernelMap
+    features: Float[Tensor, "sources inputs"],
+    weight: Float[Tensor, "volume inputs outputs"],
+    kernel_map: KernelMap,
+    counts_backward: bool = False,
 ) -> Float[Tensor, "targets outputs"]:
-    """Sum over offsets k of features[source] @ weight[k], added to the rows `target`."""
+    """Sum over offsets k of features[source] @ weight[k], added to the rows `target`; or of weight[volume - 1 - k]."""
+    weight = weight.flip(0) if counts_backward else weight
     result = features.new_zeros((kernel_map.targets, weight.shape[2]))
     for k, (source, target) in enumerate(kernel_map.pairs_per_offset()):
         if len(source):

@@ -51,6 +51,7 @@ def test_strided_maps_agree(kernel, shape):
     assert torch.equal(voxels, expected)
     assert as_set(mine) == as_set(oracle)
     assert as_set(mine.reversed()[0]) == as_set(oracle.reversed()[0])
+    assert as_set(mine.reversed()[0].reversed()[0]) == as_set(mine) == as_set(oracle.reversed()[0].reversed()[0])
     assert is_bucketed(mine)
     assert is_bucketed(mine.reversed()[0])
 
