@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 import numpy as np
 import torch
@@ -31,6 +32,7 @@ from ps3d.sparse import (
     Grid,
     SparseTensor,
     SubmanifoldConv3d,
+    VoxelNorm,
     functional,
     layers,
     merge_join,
@@ -191,6 +193,18 @@ def through_spconv() -> Iterator[None]:
         spconv_layers.backend_name, ops.get_current_stream = before
 
 
+@contextlib.contextmanager
+def with_torch_norms(mode: Callable) -> Iterator[None]:
+    """The contestant as one finds it: batch normalization, shortcut and ReLU are torch's own operations."""
+    before = VoxelNorm._is_fused
+    VoxelNorm._is_fused = lambda self, input, shortcut, has_statistics: False
+    try:
+        with mode():
+            yield
+    finally:
+        VoxelNorm._is_fused = before
+
+
 def gemm_ceilings() -> dict[str, float]:
     """GFLOP/s of this machine's matrix products of 2048 x 2048, now, on one thread."""
     left, right = torch.randn(2048, 2048), torch.randn(2048, 2048)
@@ -256,12 +270,15 @@ def compare_cpu(console: Console, coordinates: Tensor, shape: tuple[int, int, in
 
         return enter
 
-    training = {name: inside(mode, lambda: step(network, make_input, labels)) for name, mode in modes.items()}
-    row("U-Net, training step", interleave(training, rounds))
-    network.eval()
-    with torch.no_grad():
-        inference = {name: inside(mode, lambda: network(make_input())) for name, mode in modes.items()}
-        row("U-Net, inference", interleave(inference, rounds))
+    plain = {name: mode if name == "ours" else partial(with_torch_norms, mode) for name, mode in modes.items()}
+    for who, contestants in (("theirs with our normalization", modes), ("theirs with torch's", plain)):
+        network.train()
+        training = {name: inside(mode, lambda: step(network, make_input, labels)) for name, mode in contestants.items()}
+        row(f"U-Net, training step, {who}", interleave(training, rounds))
+        network.eval()
+        with torch.no_grad():
+            inference = {name: inside(mode, lambda: network(make_input())) for name, mode in contestants.items()}
+            row(f"U-Net, inference, {who}", interleave(inference, rounds))
 
 
 def compare_threads(
