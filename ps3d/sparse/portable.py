@@ -236,24 +236,42 @@ def _gradient_of_offsets(
                     prefetch(right[filled], 4 * columns)
                     filled += 1
                     if filled == chunk:
-                        _multiply_chunk(left, right, matrix, filled, rows, columns, width)
+                        _multiply_chunk(left.ctypes.data, right.ctypes.data, matrix, filled, rows, columns, width)
                         filled = 0
             if filled:
-                _multiply_chunk(left, right, matrix, filled, rows, columns, width)
+                _multiply_chunk(left.ctypes.data, right.ctypes.data, matrix, filled, rows, columns, width)
 
 
 @compiled
-def _multiply_chunk(left, right, matrix, filled, rows, columns, width):
-    left_rows, right_rows = left.ctypes.data, right.ctypes.data
+def _multiply_chunk(left_rows, right_rows, matrix, filled, rows, columns, width):
+    """A gradient's matrix += left^T @ right, in tiles that fill the registers."""
     column = 0
     while column < columns:
-        vectors = min(3 if (columns - column) == 3 * width else 2, (columns - column) // width)
-        for row in range(0, rows, 8):
-            out = matrix + 4 * (row * columns + column)
-            if vectors == 3:
-                multiply_columns(left_rows, right_rows, out, filled, 4 * row, 4 * column, columns, 8, 3)
-            elif vectors == 2:
-                multiply_columns(left_rows, right_rows, out, filled, 4 * row, 4 * column, columns, 8, 2)
-            else:
-                multiply_columns(left_rows, right_rows, out, filled, 4 * row, 4 * column, columns, 8, 1)
-        column += vectors * width
+        vectors = (columns - column) // width
+        out = matrix + 4 * column
+        if vectors == 4 or vectors > 6:
+            _multiply_tiles(left_rows, right_rows, out, filled, rows, column, columns, 6, 4, 4)
+            column += 4 * width
+        elif vectors >= 3:
+            _multiply_tiles(left_rows, right_rows, out, filled, rows, column, columns, 8, 8, 3)
+            column += 3 * width
+        elif vectors == 2:
+            _multiply_tiles(left_rows, right_rows, out, filled, rows, column, columns, 12, 8, 2)
+            column += 2 * width
+        else:
+            _multiply_tiles(left_rows, right_rows, out, filled, rows, column, columns, 16, 8, 1)
+            column += width
+
+
+@compiled(inline="always")
+def _multiply_tiles(left, right, out, count, rows, column, columns, tall, low, vectors):
+    """All rows of a matrix for `vectors` registers of columns: tall tiles, then low ones."""
+    row = 0
+    while row < rows:
+        there = out + 4 * row * columns
+        if ((rows - row) % low and rows - row >= tall) or rows - row >= 2 * tall or rows - row == tall:
+            multiply_columns(left, right, there, count, 4 * row, 4 * column, columns, tall, vectors)
+            row += tall
+        else:
+            multiply_columns(left, right, there, count, 4 * row, 4 * column, columns, low, vectors)
+            row += low
