@@ -6,9 +6,9 @@ else torch's own operations do the same. Statistics are taken over chunks of row
 Golub and LeVeque 1979): the same bits for any number of threads.
 """
 
-from collections.abc import Callable
 from typing import Any
 
+import numba
 import numpy as np
 import torch
 from jaxtyping import Float, Float32
@@ -17,8 +17,8 @@ from torch.autograd.function import once_differentiable
 
 from ps3d.ops.compiled import compiled
 from ps3d.sparse.backend import backend_name
-from ps3d.sparse.threads import run_in_parts
-from ps3d.sparse.vector_code import lanes
+from ps3d.sparse.threads import Kernel, run_in_parts, run_in_ranges
+from ps3d.sparse.vector_code import lanes, pointer, word
 from ps3d.sparse.vector_norms import (
     BY_INPUT,
     BY_OUTPUT,
@@ -29,7 +29,7 @@ from ps3d.sparse.vector_norms import (
 )
 
 _CHUNK_ROWS = 256
-_SHARED_VALUES = 2**20
+_SHARED_VALUES = 2**18
 
 
 class VoxelNorm(nn.BatchNorm1d):
@@ -126,20 +126,12 @@ class _Normalize(torch.autograd.Function):
         frame[0], frame[1], frame[2] = center.numpy(), scale.numpy(), bias.numpy()
         before = torch.empty_like(x) if mode == BY_OUTPUT else gradient
         matrices = (x.data_ptr(), y.data_ptr(), gradient.data_ptr(), before.data_ptr())
-
-        def add(first: int, last: int) -> None:
-            _sum_gradients(first, last, *matrices, *sizes, frame, parts, mode, width)
-
-        _over_chunks(add, x)
+        _over_chunks(_sums_part, (*matrices, *sizes, frame.ctypes.data, parts.ctypes.data, mode, width), x)
         by_weight, by_bias = torch.empty_like(weight), torch.empty_like(weight)
         _join_gradients(parts, len(x), weight.numpy(), inverse.numpy(), by_weight.numpy(), by_bias.numpy(), frame)
         result = torch.empty_like(x)
-        ways = (x.data_ptr(), before.data_ptr(), result.data_ptr())
-
-        def move(first: int, last: int) -> None:
-            _input_gradient(first, last, *ways, *sizes, frame, mode == BY_INPUT, width)
-
-        _over_chunks(move, x)
+        matrices = (x.data_ptr(), before.data_ptr(), result.data_ptr())
+        _over_chunks(_gradient_part, (*matrices, *sizes, frame.ctypes.data, mode == BY_INPUT, width), x)
         by_shortcut = before if ctx.needs_input_grad[3] else None
         return result, by_weight, by_bias, by_shortcut, None, None, None, None
 
@@ -147,12 +139,7 @@ class _Normalize(torch.autograd.Function):
 def _chunk_moments(x: Float32[Tensor, "rows channels"]) -> Float32[np.ndarray, "chunks 2 channels"]:
     """Of each chunk of rows the mean and the sum of squared distances from it."""
     parts = np.zeros((-(-len(x) // _CHUNK_ROWS), 2, x.shape[1]), np.float32)
-    array = x.numpy()
-
-    def work(first: int, last: int) -> None:
-        _moments(first, last, array, parts, lanes())
-
-    _over_chunks(work, x)
+    _over_chunks(_moments_part, (x.data_ptr(), *x.shape, parts.ctypes.data, lanes()), x)
     return parts
 
 
@@ -162,23 +149,54 @@ def _apply(
     """relu((x - center) * scale + shift + shortcut)."""
     y = torch.empty_like(x)
     other = x if shortcut is None else shortcut.detach()
-    vectors = (center.numpy(), scale.numpy(), shift.detach().numpy())
-    arrays = (x.numpy(), *vectors, other.numpy(), y.numpy())
-
-    def work(first: int, last: int) -> None:
-        _scale_rows(first, last, *arrays, shortcut is not None, relu)
-
-    _over_chunks(work, x)
+    matrices = (x.data_ptr(), center.data_ptr(), scale.data_ptr(), shift.data_ptr(), other.data_ptr(), y.data_ptr())
+    _over_chunks(_scale_part, (*matrices, *x.shape, shortcut is not None, relu), x)
     return y
 
 
-def _over_chunks(work: Callable[[int, int], None], x: Float32[Tensor, "rows channels"]) -> None:
-    """Call `work` on all chunks; what one thread does sooner than a second one wakes up is not shared."""
+def _over_chunks(kernel: Kernel, arguments: tuple[int, ...], x: Float32[Tensor, "rows channels"]) -> None:
+    """Call `kernel` on all chunks; what one thread does before a second one has begun is not shared."""
     chunks = -(-len(x) // _CHUNK_ROWS)
     if x.numel() < _SHARED_VALUES:
-        work(0, chunks)
+        run_in_ranges(kernel, arguments, [(0, chunks)])
     else:
-        run_in_parts(work, chunks, 1)
+        run_in_parts(kernel, arguments, chunks, 2)
+
+
+@Kernel
+def _moments_part(first, last, arguments):
+    rows, channels = word(arguments, 1), word(arguments, 2)
+    x = numba.carray(pointer(word(arguments, 0)), (rows, channels), np.float32)
+    chunks = (rows + _CHUNK_ROWS - 1) // _CHUNK_ROWS
+    parts = numba.carray(pointer(word(arguments, 3)), (chunks, 2, channels), np.float32)
+    _moments(first, last, x, parts, word(arguments, 4))
+
+
+@Kernel
+def _scale_part(first, last, arguments):
+    rows, channels = word(arguments, 6), word(arguments, 7)
+    x = numba.carray(pointer(word(arguments, 0)), (rows, channels), np.float32)
+    center = numba.carray(pointer(word(arguments, 1)), channels, np.float32)
+    scale = numba.carray(pointer(word(arguments, 2)), channels, np.float32)
+    shift = numba.carray(pointer(word(arguments, 3)), channels, np.float32)
+    shortcut = numba.carray(pointer(word(arguments, 4)), (rows, channels), np.float32)
+    y = numba.carray(pointer(word(arguments, 5)), (rows, channels), np.float32)
+    _scale_rows(first, last, x, center, scale, shift, shortcut, y, word(arguments, 8) != 0, word(arguments, 9) != 0)
+
+
+@Kernel
+def _sums_part(first, last, arguments):
+    x, y, gradient, before = word(arguments, 0), word(arguments, 1), word(arguments, 2), word(arguments, 3)
+    rows, channels, frame, parts = word(arguments, 4), word(arguments, 5), word(arguments, 6), word(arguments, 7)
+    mode, width = word(arguments, 8), word(arguments, 9)
+    _sum_gradients(first, last, x, y, gradient, before, rows, channels, frame, parts, mode, width)
+
+
+@Kernel
+def _gradient_part(first, last, arguments):
+    x, before, result = word(arguments, 0), word(arguments, 1), word(arguments, 2)
+    rows, channels, frame = word(arguments, 3), word(arguments, 4), word(arguments, 5)
+    _input_gradient(first, last, x, before, result, rows, channels, frame, word(arguments, 6) != 0, word(arguments, 7))
 
 
 @compiled
@@ -271,7 +289,7 @@ def _scale_rows(first, last, x, center, scale, shift, shortcut, y, has_shortcut,
 def _sum_gradients(first, last, x, y, gradient, before, rows, channels, frame, parts, mode, width):
     """Sums of the gradient before the ReLU, and of it times x - center, for chunks [first, last).
 
-    x, y, gradient and before are addresses. By the output, the gradient before the ReLU is kept in `before`.
+    All arrays are addresses. By the output, the gradient before the ReLU is kept in `before`.
     """
     for chunk in range(first, last):
         top, bottom = chunk * _CHUNK_ROWS, min(rows, (chunk + 1) * _CHUNK_ROWS)
@@ -279,7 +297,7 @@ def _sum_gradients(first, last, x, y, gradient, before, rows, channels, frame, p
         while c < channels:
             vectors, place = (channels - c) // width, 4 * (top * channels + c)
             here, there, given, kept = x + place, y + place, gradient + place, before + place
-            vectors_at, sums_at = frame.ctypes.data + 4 * c, parts[chunk].ctypes.data + 4 * c
+            vectors_at, sums_at = frame + 4 * c, parts + 4 * (2 * chunk * channels + c)
             if vectors >= 4:
                 _sums_of_columns(here, there, given, kept, vectors_at, sums_at, count, channels, 4, mode)
                 c += 4 * width
@@ -306,12 +324,12 @@ def _sums_of_columns(x, y, gradient, before, vectors_at, sums_at, rows, columns,
 
 @compiled
 def _input_gradient(first, last, x, before, result, rows, channels, frame, is_masked, width):
-    """Gradient of the input for chunks [first, last); x, before and result are addresses."""
+    """Gradient of the input for chunks [first, last); all arrays are addresses."""
     top, bottom = first * _CHUNK_ROWS, min(rows, last * _CHUNK_ROWS)
     count, c = bottom - top, 0
     while c < channels:
         vectors, place = (channels - c) // width, 4 * (top * channels + c)
-        here, given, out, vectors_at = x + place, before + place, result + place, frame.ctypes.data + 4 * c
+        here, given, out, vectors_at = x + place, before + place, result + place, frame + 4 * c
         if vectors >= 4:
             _gradient_of_columns(here, given, out, vectors_at, count, channels, 4, is_masked)
             c += 4 * width

@@ -8,6 +8,7 @@ an order that depends on the map alone: the same bits for any number of threads 
 
 import itertools
 
+import numba
 import numpy as np
 import torch
 from jaxtyping import Float32, Int32
@@ -17,8 +18,8 @@ from ps3d.ops.compiled import compiled
 from ps3d.sparse import merge_join
 from ps3d.sparse.kernel_map import KernelMap, KernelShape
 from ps3d.sparse.keys import Triple
-from ps3d.sparse.threads import run_in_parts, run_in_ranges, thread_count
-from ps3d.sparse.vector_code import lanes
+from ps3d.sparse.threads import Kernel, run_in_parts, run_in_ranges, thread_count
+from ps3d.sparse.vector_code import lanes, pointer, word
 from ps3d.sparse.vector_tiles import clear, multiply_columns, multiply_rows, prefetch
 
 NAME = "portable"
@@ -66,13 +67,10 @@ def convolve(
     columns = weight.shape[2]
     result = torch.empty((kernel_map.targets, columns))
     matrices = (features.data_ptr(), weight.data_ptr(), result.data_ptr())
-    pairs = (kernel_map.source.data_ptr(), kernel_map.target.data_ptr(), kernel_map.starts.numpy())
+    starts = kernel_map.starts.contiguous()
+    pairs = (kernel_map.source.data_ptr(), kernel_map.target.data_ptr(), starts.data_ptr(), len(starts))
     sizes = (kernel_map.volume, kernel_map.block_rows, kernel_map.targets, inputs, columns, lanes())
-
-    def work(first: int, last: int) -> None:
-        _convolve_blocks(first, last, *matrices, *pairs, *sizes)
-
-    run_in_parts(work, kernel_map.blocks)
+    run_in_parts(_convolve_part, (*matrices, *pairs, *sizes), kernel_map.blocks)
     return result if columns == outputs else result[:, :outputs].contiguous()
 
 
@@ -101,15 +99,12 @@ def _outer_products(
     rows, columns = left.shape[1], right.shape[1]
     result = torch.zeros((kernel_map.volume, rows, columns))
     matrices = (left.data_ptr(), right.data_ptr(), result.data_ptr())
-    pairs = (left_rows.numpy(), right_rows.numpy(), kernel_map.starts.numpy())
+    starts = kernel_map.starts.contiguous()
+    pairs = (left_rows.data_ptr(), right_rows.data_ptr(), len(left_rows), starts.data_ptr(), len(starts))
     cached_bytes = max(_CACHED_BYTES, result.nbytes // 2)
     blocks_at_once = max(1, cached_bytes // (4 * (rows + columns) * kernel_map.block_rows))
     sizes = (kernel_map.volume, rows, columns, blocks_at_once, lanes())
-
-    def work(first: int, last: int) -> None:
-        _gradient_of_offsets(first, last, *matrices, *pairs, *sizes)
-
-    run_in_ranges(work, _even_ranges(kernel_map, thread_count()))
+    run_in_ranges(_gradient_part, (*matrices, *pairs, *sizes), _even_ranges(kernel_map, thread_count()))
     return result[:, :height, :breadth]
 
 
@@ -208,6 +203,29 @@ def _convolve_blocks(
                 else:
                     _sweep(x, matrix, out, source, target, begin, stop, end, inputs, columns, 8, 4, 1)
                     column += width
+
+
+@Kernel
+def _convolve_part(first, last, arguments):
+    x, weight, y = word(arguments, 0), word(arguments, 1), word(arguments, 2)
+    source, target = word(arguments, 3), word(arguments, 4)
+    starts = numba.carray(pointer(word(arguments, 5)), word(arguments, 6), np.int64)
+    volume, block_rows, rows = word(arguments, 7), word(arguments, 8), word(arguments, 9)
+    inputs, columns, width = word(arguments, 10), word(arguments, 11), word(arguments, 12)
+    _convolve_blocks(
+        first, last, x, weight, y, source, target, starts, volume, block_rows, rows, inputs, columns, width
+    )
+
+
+@Kernel
+def _gradient_part(first, last, arguments):
+    x, y, result = word(arguments, 0), word(arguments, 1), word(arguments, 2)
+    source = numba.carray(pointer(word(arguments, 3)), word(arguments, 5), np.int32)
+    target = numba.carray(pointer(word(arguments, 4)), word(arguments, 5), np.int32)
+    starts = numba.carray(pointer(word(arguments, 6)), word(arguments, 7), np.int64)
+    volume, rows, columns = word(arguments, 8), word(arguments, 9), word(arguments, 10)
+    at_once, width = word(arguments, 11), word(arguments, 12)
+    _gradient_of_offsets(first, last, x, y, result, source, target, starts, volume, rows, columns, at_once, width)
 
 
 @compiled

@@ -1,10 +1,16 @@
 """The compiled backend against the oracle: maps, values, gradients, threads, forks."""
 
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
 import pytest
 import torch
 
 from ps3d.sparse import InverseConv3d, KernelShape, SparseConv3d, SparseTensor, SubmanifoldConv3d, portable, reference
-from ps3d.sparse.threads import run_in_parts, set_thread_count, thread_count
+from ps3d.sparse.threads import Kernel, run_in_parts, set_thread_count, thread_count
+from ps3d.sparse.vector_code import add_atomically, word
 
 from .scenes import random_tensor
 
@@ -129,14 +135,53 @@ def test_half_precision_and_autocast_compute_in_single():
         assert layer(x.replace(x.features.bfloat16())).features.dtype == torch.float32
 
 
+@Kernel
+def _count(first, last, arguments):
+    """Add the number of each place to it, counted from one."""
+    for place in range(first, last):
+        add_atomically(word(arguments, 0) + 8 * place, place + 1)
+
+
+def test_kernels_called_from_several_python_threads_do_all_their_work():
+    taken = np.zeros((4, 50), np.int64)
+
+    def call(row: int) -> None:
+        for _ in range(300):
+            run_in_parts(_count, (taken[row].ctypes.data,), 50)
+
+    set_thread_count(3)
+    try:
+        with ThreadPoolExecutor(4) as callers:
+            list(callers.map(call, range(4)))
+    finally:
+        set_thread_count(None)
+    assert (taken == 300 * np.arange(1, 51)).all()
+
+
+def test_a_process_ends_while_its_helpers_sleep_or_wait():
+    script = """
+import sys, time, torch
+from ps3d.sparse import SparseTensor, SubmanifoldConv3d
+from ps3d.sparse.threads import _POOL, set_thread_count
+set_thread_count(4)
+cells = (torch.rand(1, 40, 20, 20) < 0.5).nonzero().int()
+SubmanifoldConv3d(8, 8)(SparseTensor(torch.randn(len(cells), 8), cells, (40, 20, 20), 1))
+assert len(_POOL.helpers) == 3
+time.sleep(float(sys.argv[1]))
+"""
+    for seconds in ("0", "0.2"):
+        subprocess.run([sys.executable, "-c", script, seconds], check=True, timeout=60)
+
+
 def test_convolution_has_its_own_number_of_threads(threads):
     threads(1)
     try:
         set_thread_count(3)
         assert thread_count() == 3
-        taken = []
-        run_in_parts(lambda first, last: taken.append((first, last)), 12)
-        assert sorted(taken) == [(place, place + 1) for place in range(12)]
+        taken = np.zeros(12, np.int64)
+        for _ in range(2000):
+            run_in_parts(_count, (taken.ctypes.data,), 12)
+        assert taken.tolist() == [2000 * place for place in range(1, 13)]
         assert torch.get_num_threads() == 1
     finally:
         set_thread_count(None)
