@@ -1,5 +1,6 @@
 """A whole LiDAR training: data, network, loop, prediction of the validated drives, scores, pictures, report."""
 
+import inspect
 import json
 import logging
 import os
@@ -14,6 +15,7 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
 from rich.console import Console
 from rich.table import Table
+from torch.nn.parallel import DistributedDataParallel
 
 from ps3d.datasets.label_files import write_panoptic
 from ps3d.datasets.loading import FrameList, TrainingFrames, count_classes
@@ -62,7 +64,10 @@ def make_fabric(config: LidarTraining | ImageTraining) -> Fabric:
     strategy: Any = "auto"
     if world > 1:
         # Each process keeps normalization statistics of its own; train.py averages them where they are needed.
-        strategy = DDPStrategy(broadcast_buffers=False, process_group_backend="nccl" if has_gpu else "gloo")
+        known = inspect.signature(DistributedDataParallel).parameters
+        name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"  # its older name
+        options: dict[str, Any] = {name: False, "process_group_backend": "nccl" if has_gpu else "gloo"}
+        strategy = DDPStrategy(**options)
     return Fabric(
         accelerator="cuda" if has_gpu else "cpu",
         strategy=strategy,
