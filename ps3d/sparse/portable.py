@@ -19,7 +19,7 @@ from ps3d.sparse import merge_join
 from ps3d.sparse.kernel_map import KernelMap, KernelShape
 from ps3d.sparse.keys import Triple
 from ps3d.sparse.threads import Kernel, run_in_parts, run_in_ranges, thread_count
-from ps3d.sparse.vector_code import lanes, pointer, word
+from ps3d.sparse.vector_code import lanes, pointer, registers, word
 from ps3d.sparse.vector_tiles import clear, multiply_columns, multiply_rows, prefetch
 
 NAME = "portable"
@@ -27,6 +27,13 @@ BLOCK_ROWS = 512
 _CHUNK = 64
 _CACHED_BYTES = 2**17
 _TILE_ROWS = 8
+
+# Rows of a tile of sums, tall ones and what is left, for 4, 3, 2 and 1 registers of columns: sums, a row of the matrix
+# and a factor fit the registers.
+_HAS_MANY = registers() > 16
+_TALL_4, _TALL_3, _TALL_2, _TALL_1 = (6, 8, 8, 8) if _HAS_MANY else (2, 4, 6, 8)
+_LOW_4, _LOW_3, _LOW_2, _LOW_1 = (3, 4, 4, 4) if _HAS_MANY else (1, 2, 3, 4)
+_TURNED_3, _TURNED_2, _TURNED_LOW_2, _TURNED_1 = (8, 12, 8, 16) if _HAS_MANY else (4, 6, 2, 8)
 
 
 def build_submanifold_map(
@@ -160,6 +167,16 @@ def _gather_rows(weight, packed, counts_backward):
 
 
 @compiled(inline="always")
+def _vectors_at_once(left):
+    """How many registers of columns a tile takes when `left` of them are left."""
+    if _HAS_MANY and (left == 4 or left > 6):
+        return 4
+    if left == 4:
+        return 2
+    return min(left, 3)
+
+
+@compiled(inline="always")
 def _sweep(x, matrix, y, source, target, begin, stop, end, inputs, columns, rows, tail_rows, vectors):
     """All pairs [begin, stop) of a bucket for `vectors` registers of columns: whole tiles, then narrow ones."""
     place = begin
@@ -189,20 +206,17 @@ def _convolve_blocks(
             begin, stop = starts[block * volume + k], starts[block * volume + k + 1]
             column = columns if begin == stop else 0
             while column < columns:
-                vectors = (columns - column) // width
+                vectors = _vectors_at_once((columns - column) // width)
                 matrix, out = weight + 4 * (k * inputs * columns + column), y + 4 * column
-                if vectors == 4 or vectors > 6:
-                    _sweep(x, matrix, out, source, target, begin, stop, end, inputs, columns, 6, 3, 4)
-                    column += 4 * width
-                elif vectors >= 3:
-                    _sweep(x, matrix, out, source, target, begin, stop, end, inputs, columns, 8, 4, 3)
-                    column += 3 * width
+                if vectors == 4:
+                    _sweep(x, matrix, out, source, target, begin, stop, end, inputs, columns, _TALL_4, _LOW_4, 4)
+                elif vectors == 3:
+                    _sweep(x, matrix, out, source, target, begin, stop, end, inputs, columns, _TALL_3, _LOW_3, 3)
                 elif vectors == 2:
-                    _sweep(x, matrix, out, source, target, begin, stop, end, inputs, columns, 8, 4, 2)
-                    column += 2 * width
+                    _sweep(x, matrix, out, source, target, begin, stop, end, inputs, columns, _TALL_2, _LOW_2, 2)
                 else:
-                    _sweep(x, matrix, out, source, target, begin, stop, end, inputs, columns, 8, 4, 1)
-                    column += width
+                    _sweep(x, matrix, out, source, target, begin, stop, end, inputs, columns, _TALL_1, _LOW_1, 1)
+                column += vectors * width
 
 
 @Kernel
@@ -261,35 +275,34 @@ def _gradient_of_offsets(
 
 
 @compiled
-def _multiply_chunk(left_rows, right_rows, matrix, filled, rows, columns, width):
-    """A gradient's matrix += left^T @ right, in tiles that fill the registers."""
+def _multiply_chunk(left, right, matrix, filled, rows, columns, width):
+    """A gradient's matrix += rows^T @ rows, in tiles that fill the registers."""
     column = 0
     while column < columns:
-        vectors = (columns - column) // width
-        out = matrix + 4 * column
-        if vectors == 4 or vectors > 6:
-            _multiply_tiles(left_rows, right_rows, out, filled, rows, column, columns, 6, 4, 4)
-            column += 4 * width
-        elif vectors >= 3:
-            _multiply_tiles(left_rows, right_rows, out, filled, rows, column, columns, 8, 8, 3)
-            column += 3 * width
+        vectors = _vectors_at_once((columns - column) // width)
+        if vectors == 4:
+            _multiply_tiles(left, right, matrix, filled, rows, column, columns, 6, 4, 4)
+        elif vectors == 3:
+            _multiply_tiles(left, right, matrix, filled, rows, column, columns, _TURNED_3, _TURNED_3, 3)
         elif vectors == 2:
-            _multiply_tiles(left_rows, right_rows, out, filled, rows, column, columns, 12, 8, 2)
-            column += 2 * width
+            _multiply_tiles(left, right, matrix, filled, rows, column, columns, _TURNED_2, _TURNED_LOW_2, 2)
         else:
-            _multiply_tiles(left_rows, right_rows, out, filled, rows, column, columns, 16, 8, 1)
-            column += width
+            _multiply_tiles(left, right, matrix, filled, rows, column, columns, _TURNED_1, 8, 1)
+        column += vectors * width
 
 
 @compiled(inline="always")
-def _multiply_tiles(left, right, out, count, rows, column, columns, tall, low, vectors):
-    """All rows of a matrix for `vectors` registers of columns: tall tiles, then low ones."""
+def _multiply_tiles(left, right, matrix, count, rows, column, columns, tall, low, vectors):
+    """All rows of a matrix for `vectors` registers of columns: tall tiles, then low ones.
+
+    Rows are a multiple of eight; tall tiles are taken while low ones can do what they leave.
+    """
     row = 0
     while row < rows:
-        there = out + 4 * row * columns
-        if ((rows - row) % low and rows - row >= tall) or rows - row >= 2 * tall or rows - row == tall:
-            multiply_columns(left, right, there, count, 4 * row, 4 * column, columns, tall, vectors)
+        below, out = rows - row - tall, matrix + 4 * (row * columns + column)
+        if below == 0 or below >= low:
+            multiply_columns(left, right, out, count, 4 * row, 4 * column, columns, tall, vectors)
             row += tall
         else:
-            multiply_columns(left, right, there, count, 4 * row, 4 * column, columns, low, vectors)
+            multiply_columns(left, right, out, count, 4 * row, 4 * column, columns, low, vectors)
             row += low

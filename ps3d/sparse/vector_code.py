@@ -21,6 +21,11 @@ def lanes() -> int:
     return 8 if "avx" in enabled else 4
 
 
+def registers() -> int:
+    """Vector registers of the CPU that numba compiles for."""
+    return 32 if lanes() == 16 or platform.machine().lower() in ("aarch64", "arm64") else 16
+
+
 def load(builder, address, kind):
     """The value of a kind at an address, which need not be aligned beyond four bytes."""
     load = builder.load(builder.inttoptr(address, kind.as_pointer()))
