@@ -13,7 +13,6 @@ import inspect
 import itertools
 import os
 import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,7 +21,7 @@ import numpy as np
 import torch
 
 from ps3d.ops.compiled import compiled
-from ps3d.sparse.vector_code import add_atomically, call_kernel, exchange, pause, read_atomically, word
+from ps3d.sparse.vector_code import add_atomically, call_kernel, exchange, give_way, pause, read_atomically, word
 
 _CLAIM, _FINISHED, _KERNEL, _ARGUMENTS, _RANGES, _WORDS = 0, 8, 16, 17, 18, 24
 _MOST_PARTS = 2**15
@@ -73,12 +72,13 @@ class _Pool:
             self.helpers.append(_Helper(self.board))
         board = self.board.ctypes.data
         self.jobs = (self.jobs + 1) % 2**31
-        _publish(board, kernel, arguments, ranges.ctypes.data, (self.jobs << 32) | (len(ranges) << 16))
-        for helper in self.helpers[: threads - 1]:
-            helper.wake()
-        _take(board)
-        while not _is_finished(board, len(ranges), _PATIENCE):
-            time.sleep(0)
+        try:
+            _publish(board, kernel, arguments, ranges.ctypes.data, (self.jobs << 32) | (len(ranges) << 16))
+            for helper in self.helpers[: threads - 1]:
+                helper.wake()
+        finally:
+            # Also when Ctrl-C came in between: helpers must not go on in memory that is freed.
+            _finish(board, self.jobs, len(ranges), _PATIENCE)
 
     def stop(self) -> None:
         for helper in self.helpers:
@@ -201,13 +201,18 @@ def _take(board):
 
 
 @compiled
-def _is_finished(board, parts, patience):
-    """Wait a while for the parts that others have taken."""
-    for _ in range(patience):
-        if read_atomically(board + 8 * _FINISHED) == parts:
-            return True
-        pause()
-    return False
+def _finish(board, job, parts, patience):
+    """Take parts, then wait for those that others have taken; nothing if the job was never published."""
+    if read_atomically(board + 8 * _CLAIM) >> 32 != job:
+        return
+    _take(board)
+    looks = 0
+    while read_atomically(board + 8 * _FINISHED) != parts:
+        if looks < patience:
+            pause()
+            looks += 1
+        else:
+            give_way()
 
 
 @compiled

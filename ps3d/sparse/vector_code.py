@@ -1,6 +1,7 @@
 """Pieces of LLVM code for the intrinsics of this package, and intrinsics on 64-bit words in memory."""
 
 import functools
+import os
 import platform
 
 from llvmlite import ir
@@ -123,6 +124,19 @@ def pause(typingctx):
         elif machine in ("aarch64", "arm64"):
             kind = ir.FunctionType(ir.VoidType(), [INT])
             builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.aarch64.hint"), [INT(1)])
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@intrinsic
+def give_way(typingctx):
+    """Let another thread have the core, where the operating system has a call for that."""
+
+    def generate(context, builder, signature, args):
+        if os.name == "posix":
+            kind = ir.FunctionType(INT, [])
+            builder.call(cgutils.get_or_insert_function(builder.module, kind, "sched_yield"), [])
         return context.get_dummy_value()
 
     return types.void(), generate

@@ -158,6 +158,23 @@ def test_kernels_called_from_several_python_threads_do_all_their_work():
     assert (taken == 300 * np.arange(1, 51)).all()
 
 
+def test_an_interrupted_call_ends_with_all_its_parts(monkeypatch):
+    """Its helpers must not go on in memory that is freed."""
+
+    def interrupt(helper) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ps3d.sparse.threads._Helper.wake", interrupt)
+    taken = np.zeros(40, np.int64)
+    set_thread_count(2)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_in_parts(_count, (taken.ctypes.data,), 40)
+        assert taken.tolist() == list(range(1, 41))
+    finally:
+        set_thread_count(None)
+
+
 def test_a_process_ends_while_its_helpers_sleep_or_wait():
     script = """
 import sys, time, torch
