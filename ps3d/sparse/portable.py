@@ -2,8 +2,8 @@
 
 Forward and input gradient: output rows stand still. The pairs of a kernel map are bucketed by block of output rows and
 kernel offset; a block's outputs stay in the cache while, bucket by bucket, rows are gathered, multiplied in registers
-and added. Weight gradient: chunks of pairs whose rows fit the first cache are multiplied column by column. Every sum is in
-an order that depends on the map alone: the same bits for any number of threads and any block size.
+and added. Weight gradient: chunks of pairs whose rows fit the first cache are multiplied column by column. Every sum is
+taken in an order that depends on the map alone: the same bits for any number of threads and any block size.
 """
 
 import itertools
