@@ -165,11 +165,8 @@ def _over_chunks(kernel: Kernel, arguments: tuple[int, ...], x: Float32[Tensor, 
 
 @Kernel
 def _moments_part(first, last, arguments):
-    rows, channels = word(arguments, 1), word(arguments, 2)
-    x = numba.carray(pointer(word(arguments, 0)), (rows, channels), np.float32)
-    chunks = (rows + _CHUNK_ROWS - 1) // _CHUNK_ROWS
-    parts = numba.carray(pointer(word(arguments, 3)), (chunks, 2, channels), np.float32)
-    _moments(first, last, x, parts, word(arguments, 4))
+    x, rows, channels = word(arguments, 0), word(arguments, 1), word(arguments, 2)
+    _moments(first, last, x, rows, channels, word(arguments, 3), word(arguments, 4))
 
 
 @Kernel
@@ -200,33 +197,27 @@ def _gradient_part(first, last, arguments):
 
 
 @compiled
-def _moments(first, last, x, parts, width):
-    """Mean and sum of squared distances from it, for chunks [first, last); `width` columns fill a register."""
-    rows, channels = x.shape
-    whole = channels - channels % width
+def _moments(first, last, x, rows, channels, parts, width):
+    """Mean and sum of squared distances from it, for chunks [first, last); all arrays are addresses."""
     for chunk in range(first, last):
         top, bottom = chunk * _CHUNK_ROWS, min(rows, (chunk + 1) * _CHUNK_ROWS)
-        source = x.ctypes.data + 4 * top * channels
-        mean, squares = parts[chunk, 0], parts[chunk, 1]
-        c = 0
-        while c < whole:
-            vectors = (whole - c) // width
-            place, means, spreads = source + 4 * c, mean.ctypes.data + 4 * c, squares.ctypes.data + 4 * c
+        count, c = bottom - top, 0
+        while c < channels:
+            vectors, here = (channels - c) // width, x + 4 * (top * channels + c)
+            means = parts + 4 * (2 * chunk * channels + c)
+            spreads = means + 4 * channels
             if vectors >= 4:
-                column_moments(place, bottom - top, channels, means, spreads, 4)
+                column_moments(here, count, channels, means, spreads, 4)
                 c += 4 * width
             elif vectors >= 2:
-                column_moments(place, bottom - top, channels, means, spreads, 2)
+                column_moments(here, count, channels, means, spreads, 2)
                 c += 2 * width
-            else:
-                column_moments(place, bottom - top, channels, means, spreads, 1)
+            elif vectors == 1:
+                column_moments(here, count, channels, means, spreads, 1)
                 c += width
-        for c in range(whole, channels):
-            for row in range(top + 1, bottom):
-                mean[c] += x[row, c] - x[top, c]
-            mean[c] = mean[c] * np.float32(1 / (bottom - top)) + x[top, c]
-            for row in range(top, bottom):
-                squares[c] += (x[row, c] - mean[c]) ** 2
+            else:
+                column_moments(here, count, channels, means, spreads, 0)
+                c += 1
 
 
 @compiled
@@ -314,12 +305,12 @@ def _sum_gradients(first, last, x, y, gradient, before, rows, channels, frame, p
 
 @compiled(inline="always")
 def _sums_of_columns(x, y, gradient, before, vectors_at, sums_at, rows, columns, vectors, mode):
-    if mode == 0:
-        column_gradient_sums(x, y, gradient, before, vectors_at, sums_at, rows, columns, vectors, 0)
-    elif mode == 1:
-        column_gradient_sums(x, y, gradient, before, vectors_at, sums_at, rows, columns, vectors, 1)
+    if mode == BY_INPUT:
+        column_gradient_sums(x, y, gradient, before, vectors_at, sums_at, rows, columns, vectors, BY_INPUT)
+    elif mode == BY_OUTPUT:
+        column_gradient_sums(x, y, gradient, before, vectors_at, sums_at, rows, columns, vectors, BY_OUTPUT)
     else:
-        column_gradient_sums(x, y, gradient, before, vectors_at, sums_at, rows, columns, vectors, 2)
+        column_gradient_sums(x, y, gradient, before, vectors_at, sums_at, rows, columns, vectors, UNMASKED)
 
 
 @compiled

@@ -116,7 +116,7 @@ class _Helper:
     def stop(self) -> None:
         with self.lock:
             self.is_over = True
-        self.wake()
+        self.bell.release()  # whether it sleeps or not: a call interrupted in `wake` may have left it asleep
         self.thread.join()
 
 

@@ -19,11 +19,11 @@ def column_moments(typingctx, x, rows, columns, mean, squares, vectors):
     """Mean of `rows` rows and the sum of squared distances from it, for `vectors` registers of columns.
 
     All arguments are integers: `x` is the address of the first wanted element of a float32 matrix of `columns` columns,
-    `mean` and `squares` are the addresses of the results; `vectors` is a constant of the code. Sums of distances from
-    the first row stay small where the mean is large.
+    `mean` and `squares` are the addresses of the results; `vectors` is a constant of the code, 0 for a
+    single column. Sums of distances from the first row stay small where the mean is large.
     """
     signature = types.void(*[types.int64] * 5, vectors)
-    vectors, width = vectors.literal_value, lanes()
+    vectors, width = _breadth(vectors.literal_value)
 
     def generate(context, builder, signature, args):
         x, rows, columns, mean, squares = args[:5]
